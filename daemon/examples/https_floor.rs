@@ -38,7 +38,7 @@ async fn run(port: u16, chain: &str, key: &str, directory: &str) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let files = Arc::new(files(directory));
     let (limits, tasks) = (HttpLimits { connections: 20_000, ..HttpLimits::default() }, Tasks::default());
-    serve_connections("floor", listener, Some(acceptor), limits, &tasks, move |_| {
+    serve_connections("floor", listener, Some(acceptor), &limits, &tasks, move |_| {
         let files = Arc::clone(&files);
         service_fn(move |request: Request<Incoming>| {
             let file = files.get(request.uri().path()).cloned();

@@ -1,4 +1,20 @@
-//! The accept loop under every HTTP listener, with TLS and without.
+//! The accept loop under every HTTP listener, with TLS and without, and what keeps strangers from taking it over.
+//!
+//! | What a client may take | Bounded by | File |
+//! |---|---|---|
+//! | Places | Whoever comes gets one; the connection that has done nothing for the longest time gives way | `places.rs` |
+//! | Time | Deadlines that only progress puts off: requests, or bytes taken | `deadlines.rs` |
+//! | Requests of a connection | Their number, after which it is closed in order | here |
+//! | Memory of the kernel | Bytes that are not sent yet | [`crate::listen`] |
+//!
+//! `tracked.rs` tells what a connection is doing, `activity.rs` keeps it.
+
+mod activity;
+mod deadlines;
+mod http2_connection;
+mod places;
+mod request_targets;
+mod tracked;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -6,6 +22,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,25 +32,40 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::{self, HttpServerConnExec};
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
-use crate::http2_connection::Driver;
-use crate::preface_timeout::PrefaceTimeout;
-use crate::request_targets::RequestTargets;
+use self::activity::Activity;
+use self::deadlines::{Deadlines, Overdue};
+use self::http2_connection::Driver;
+use self::places::Places;
+use self::request_targets::RequestTargets;
+use self::tracked::{TrackedBody, TrackedResponse, TrackedService, TrackedStream};
 use crate::tasks::Tasks;
 use crate::tls::{TlsAcceptor, TlsSession};
 
-pub use crate::request_targets::TARGET_MAX;
+pub use self::request_targets::TARGET_MAX;
 
 /// Limits of a listener.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct HttpLimits {
-    /// Concurrent connections; more wait in the kernel's accept queue.
+    /// Concurrent connections. Beyond it, those that have done nothing for the longest time are closed.
     pub connections: usize,
+    /// Concurrent connections of one IPv4 address, or of one `/56` of IPv6. Beyond it, the one that has done nothing for the longest time is
+    /// closed.
+    pub connections_per_address: usize,
+    /// Proxies, whose connections are those of many clients: for them only [`Self::connections`] counts.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// Requests on one connection; then it is closed once they, and those that were read together with the last, are answered.
+    pub requests: u32,
     /// Time from the start of a connection, or the end of the previous request, to the end of the next request's headers.
     pub header_timeout: Duration,
+    /// How long a client may take fewer than [`Self::write_rate`] bytes a second of what there is to send. The connection is closed at most
+    /// half as long after that.
+    pub write_timeout: Duration,
+    /// In bytes per second.
+    pub write_rate: u32,
     /// Size of a request's headers, in bytes.
     pub header_bytes: usize,
     /// Concurrent requests on one HTTP/2 connection.
@@ -47,7 +79,12 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_address: 256,
+            trusted_proxies: Arc::default(),
+            requests: 10_000,
             header_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_mins(1),
+            write_rate: 256,
             header_bytes: 16 * 1024,
             http2_streams: 128,
             has_bodies: true,
@@ -66,7 +103,7 @@ pub struct Connection {
 
 /// Serves connections of `listener` with `service` until `tasks` drain: then stops accepting, lets each connection finish its
 /// current request, and ends.
-pub fn serve<S, B>(name: &'static str, listener: TcpListener, limits: HttpLimits, tasks: &Tasks, service: S)
+pub fn serve<S, B>(name: &'static str, listener: TcpListener, limits: &HttpLimits, tasks: &Tasks, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -84,7 +121,7 @@ pub fn serve_connections<F, S, B>(
     name: &'static str,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    limits: HttpLimits,
+    limits: &HttpLimits,
     tasks: &Tasks,
     service_for: F,
 ) where
@@ -95,36 +132,34 @@ pub fn serve_connections<F, S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let connections = tasks.clone();
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.clone());
+    let limits = Arc::new(limits.clone());
     let accept = async move {
-        let mut was_full = false;
         loop {
-            let full = slots.available_permits() == 0;
-            if full && !was_full {
-                tracing::warn!(
-                    listener = name,
-                    limit = limits.connections,
-                    "connection limit reached: new connections must wait"
-                );
-            }
-            was_full = full;
-            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (tls, tasks, service_for) = (tls.clone(), connections.clone(), service_for.clone());
-                    drop(connections.spawn(name, async move {
-                        // Responses are written in full; Nagle's algorithm would only delay them.
-                        let _ = stream.set_nodelay(true);
+                    let place = places.take(name, peer.ip());
+                    let occupant = Arc::clone(place.occupant());
+                    let (tls, service_for) = (tls.clone(), service_for.clone());
+                    let common = Common {
+                        peer,
+                        limits: Arc::clone(&limits),
+                        tasks: connections.clone(),
+                        activity: Arc::clone(&occupant.activity),
+                    };
+                    let task = connections.spawn(name, async move {
+                        let _place = place;
+                        let stream = TrackedStream { stream, activity: Arc::clone(&common.activity) };
                         // Boxed: a future is held several times over by those around it, as large as the largest of its kind.
                         if let Some(tls) = tls {
-                            Box::pin(secure_connection(stream, peer, &tls, limits, tasks, service_for)).await;
+                            Box::pin(secure_connection(stream, &tls, common, service_for)).await;
                         } else {
                             let service = service_for(Connection { peer, tls: None });
-                            let builder = auto::Builder::new(tasks.clone());
-                            Box::pin(connection(builder, None, stream, peer, limits, tasks, service)).await;
+                            let builder = auto::Builder::new(common.tasks.clone());
+                            Box::pin(connection(builder, None, stream, common, service)).await;
                         }
-                        drop(slot);
-                    }));
+                    });
+                    let _ = occupant.abort.set(task.abort_handle());
                 }
                 // Usually out of file descriptors: retrying at once would spin.
                 Err(error) => {
@@ -138,23 +173,26 @@ pub fn serve_connections<F, S, B>(
     drop(tasks.spawn(name, draining.run_until_cancelled_owned(accept)));
 }
 
-async fn secure_connection<F, S, B>(
-    stream: TcpStream,
+/// What every connection has.
+struct Common {
     peer: SocketAddr,
-    tls: &TlsAcceptor,
-    limits: HttpLimits,
+    limits: Arc<HttpLimits>,
     tasks: Tasks,
-    service_for: F,
-) where
+    activity: Arc<Activity>,
+}
+
+async fn secure_connection<F, S, B>(stream: TrackedStream<TcpStream>, tls: &TlsAcceptor, common: Common, service_for: F)
+where
     F: Fn(Connection) -> S,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let peer = common.peer;
     // On the heap: a connection is idle for much longer than it takes to establish it.
-    let handshake = Box::pin(tokio::time::timeout(limits.header_timeout, tls.accept(stream)));
-    let (stream, session) = match tasks.draining().run_until_cancelled(handshake).await {
+    let handshake = Box::pin(tokio::time::timeout(common.limits.header_timeout, tls.accept(stream)));
+    let (stream, session) = match common.tasks.draining().run_until_cancelled(handshake).await {
         Some(Ok(Ok(established))) => established,
         Some(Ok(Err(error))) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
         Some(Err(_)) => return tracing::debug!(%peer, "TLS handshake timed out"),
@@ -165,10 +203,10 @@ async fn secure_connection<F, S, B>(
     if is_http2 {
         let (driver, stream) = Driver::new(stream);
         let builder = auto::Builder::new(driver.requests()).http2_only();
-        Box::pin(connection(builder, Some(driver), stream, peer, limits, tasks, service)).await;
+        Box::pin(connection(builder, Some(driver), stream, common, service)).await;
     } else {
-        let builder = auto::Builder::new(tasks.clone()).http1_only();
-        Box::pin(connection(builder, None, stream, peer, limits, tasks, service)).await;
+        let builder = auto::Builder::new(common.tasks.clone()).http1_only();
+        Box::pin(connection(builder, None, stream, common, service)).await;
     }
 }
 
@@ -177,18 +215,17 @@ async fn connection<E, I, S, B>(
     mut builder: auto::Builder<E>,
     mut driver: Option<Driver>,
     stream: I,
-    peer: SocketAddr,
-    limits: HttpLimits,
-    tasks: Tasks,
+    common: Common,
     service: S,
 ) where
-    E: HttpServerConnExec<S::Future, B> + Clone + 'static,
+    E: HttpServerConnExec<TrackedResponse<S::Future>, TrackedBody<B>> + Clone + 'static,
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let Common { peer, limits, tasks, activity } = common;
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -202,37 +239,64 @@ async fn connection<E, I, S, B>(
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
-    let stream = PrefaceTimeout::new(limits.header_timeout, stream);
     // With a driver it is HTTP/2.
     let stream = if limits.has_bodies || driver.is_some() {
         RequestTargets::unchanged(stream)
     } else {
         RequestTargets::new(stream)
     };
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = drive(&mut driver, connection.as_mut()) => result,
-        () = tasks.draining().cancelled() => {
+    let mut deadlines = Deadlines::new(Arc::clone(&activity), &limits);
+    let service = TrackedService { service, activity: Arc::clone(&activity) };
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut draining = std::pin::pin!(tasks.draining().cancelled());
+    let mut is_closing = false;
+    let ended = poll_fn(|context| {
+        loop {
+            if let Poll::Ready(result) = poll_connection(&mut driver, connection.as_mut(), context) {
+                return Poll::Ready(result.map_err(Ended::Failed));
+            }
+            let is_last =
+                !is_closing && (activity.begun() >= limits.requests || draining.as_mut().poll(context).is_ready());
+            if !is_last {
+                match deadlines.poll(context) {
+                    Poll::Pending => return Poll::Pending,
+                    // One of HTTP/2 is told.
+                    Poll::Ready(Overdue::Idle) if !is_closing => {}
+                    Poll::Ready(overdue) => return Poll::Ready(Err(Ended::Overdue(overdue))),
+                }
+            }
+            is_closing = true;
             connection.as_mut().graceful_shutdown();
-            drive(&mut driver, connection).await
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%peer, error, "connection closed with an error");
+    });
+    match ended.await {
+        Ok(()) => {}
+        Err(Ended::Failed(error)) => tracing::debug!(%peer, error, "connection closed with an error"),
+        Err(Ended::Overdue(overdue)) => tracing::debug!(%peer, ?overdue, "connection closed"),
     }
 }
 
-async fn drive<C: Future>(driver: &mut Option<Driver>, mut connection: Pin<&mut C>) -> C::Output {
+/// Why a connection ended before the client closed it.
+enum Ended {
+    Failed(Box<dyn Error + Send + Sync>),
+    Overdue(Overdue),
+}
+
+fn poll_connection<C: Future>(
+    driver: &mut Option<Driver>,
+    connection: Pin<&mut C>,
+    context: &mut Context<'_>,
+) -> Poll<C::Output> {
     match driver {
-        Some(driver) => poll_fn(|context| driver.poll(connection.as_mut(), context)).await,
-        None => connection.await,
+        Some(driver) => driver.poll(connection, context),
+        None => connection.poll(context),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http::Version;
+    use http_body::Frame;
     use hyper::client::conn::{http1, http2};
     use hyper::service::service_fn;
     use hyper_util::rt::TokioExecutor;
@@ -255,8 +319,72 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let limits = HttpLimits { header_timeout: Duration::from_millis(50), ..HttpLimits::default() };
-        serve("test", listener, limits, tasks, service_fn(hello));
+        serve("test", listener, &limits, tasks, service_fn(hello));
         address
+    }
+
+    /// A body without end; it is dropped when its connection ends.
+    struct Endless {
+        _dropped: tokio::sync::mpsc::Sender<()>,
+    }
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[7; 10_000])))))
+        }
+    }
+
+    /// With HTTP/1.1 the kernel takes no more; with HTTP/2 it would, but the window of the stream is closed.
+    #[tokio::test]
+    async fn clients_that_take_nothing_are_disconnected() {
+        let tasks = Tasks::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = HttpLimits { write_timeout: Duration::from_millis(100), ..HttpLimits::default() };
+        let (sender, mut dropped) = tokio::sync::mpsc::channel::<()>(1);
+        let service = service_fn(move |_: Request<Incoming>| {
+            let body = Endless { _dropped: sender.clone() };
+            async { Ok::<_, Infallible>(Response::new(body)) }
+        });
+        serve("test", listener, &limits, &tasks, service);
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        reader.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        // A window of 0, then `GET /` of a host `a`.
+        let mut http2 = TcpStream::connect(address).await.unwrap();
+        http2.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0").await.unwrap();
+        http2.write_all(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x01\x01a").await.unwrap();
+        while tasks.running().get("test") != Some(&3) {
+            tokio::task::yield_now().await;
+        }
+        while tasks.running().get("test") != Some(&1) {
+            tokio::task::yield_now().await;
+        }
+        // The service goes with the listener, and with it the last sender.
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        assert_eq!(dropped.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn connection_that_has_had_all_its_requests_is_closed_in_order() {
+        let tasks = Tasks::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        serve("test", listener, &HttpLimits { requests: 3, ..HttpLimits::default() }, &tasks, service_fn(hello));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        for is_last in [false, false, true] {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"hello") {
+                assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0);
+            }
+            if is_last {
+                assert_eq!(client.read_buf(&mut answer).await.unwrap(), 0);
+            }
+        }
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
     }
 
     /// Without the timeout, a client that sends nothing, or half of a preface, would keep a connection slot forever.
@@ -298,7 +426,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let limits = HttpLimits { header_timeout, ..HttpLimits::default() };
-        serve_connections("test", listener, Some(acceptor), limits, tasks, |connection| {
+        serve_connections("test", listener, Some(acceptor), &limits, tasks, |connection| {
             let server_name = connection.tls.unwrap().server_name.unwrap();
             service_fn(move |request: Request<Incoming>| {
                 let text = format!("{:?} {server_name}", request.version());

@@ -3,7 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that wait to be accepted.
+pub const BACKLOG: u32 = 4096;
+
+/// Bytes of a connection that the kernel keeps beyond those that are on their way to the client (`TCP_NOTSENT_LOWAT`): enough to keep a fast
+/// line busy, and all that a client costs who takes nothing.
+pub const UNSENT_MAX: u32 = 128 * 1024;
 
 /// Where to listen: an address to bind, or a socket that is bound already.
 #[derive(Clone)]
@@ -71,9 +79,13 @@ pub enum ListenError {
 }
 
 /// Binds a TCP listener, or takes the bound socket. `what` names its purpose in errors.
+///
+/// Up to [`BACKLOG`] connections wait to be accepted, or as many as the kernel allows (`net.core.somaxconn`). Those that are accepted send
+/// without delay, and have at most about [`UNSENT_MAX`] bytes in the kernel that are not on their way.
+#[expect(clippy::unused_async, reason = "it needs a runtime, which an `async fn` says")]
 pub async fn tcp(what: &'static str, listen: impl Into<Listen>) -> Result<TcpListener, ListenError> {
     match listen.into() {
-        Listen::Bind(address) => TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        Listen::Bind(address) => bind(address).map_err(|source| match source.kind() {
             std::io::ErrorKind::AddrInUse => ListenError::Taken { what, address },
             _ => ListenError::Refused { what, address, source },
         }),
@@ -87,10 +99,31 @@ pub async fn open(what: &'static str, address: SocketAddr) -> Result<Listen, Lis
     Ok(Listen::Bound(Arc::new(listener)))
 }
 
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The port of a daemon that has just ended is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    set_options(&SockRef::from(&listener))?;
+    Ok(listener)
+}
+
 fn adopt(listener: &std::net::TcpListener) -> std::io::Result<TcpListener> {
     let listener = listener.try_clone()?;
     listener.set_nonblocking(true)?;
+    let socket = SockRef::from(&listener);
+    // Whoever bound it may have said another length; it can be said again.
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+    set_options(&socket)?;
     TcpListener::from_std(listener)
+}
+
+/// Connections have the options of the listener that accepts them.
+fn set_options(listener: &SockRef<'_>) -> std::io::Result<()> {
+    // Responses are written in full; Nagle's algorithm would only delay them.
+    listener.set_tcp_nodelay(true)?;
+    listener.set_tcp_notsent_lowat(UNSENT_MAX)
 }
 
 #[cfg(test)]

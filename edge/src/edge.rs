@@ -153,7 +153,7 @@ impl Edge {
         registry.register_collector(Box::new(Gauges(gauge_values(check.clone(), blobs.clone()))));
         let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);
-        serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
+        serve("private listener", private_listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         let https = tls_addrs.first().map(|address| Https {
             certificates: Arc::clone(presented.certificates()),
             port: config.https_port.unwrap_or(if address.ip().is_loopback() { address.port() } else { HTTPS_PORT }),
@@ -163,13 +163,13 @@ impl Edge {
         let readers = ReaderService::new(sources, config.base_domains, status, &metrics);
         let limits = HttpLimits { has_bodies: false, ..HttpLimits::default() };
         for listener in listeners {
-            serve("readers", listener, limits, &tasks, readers.clone());
+            serve("readers", listener, &limits, &tasks, readers.clone());
         }
         let acceptor = TlsAcceptor::new(Arc::clone(presented.certificates()), tickets);
         for listener in tls_listeners {
             let readers = readers.clone();
             let service_for = move |connection| readers.for_connection(connection);
-            serve_connections("readers over TLS", listener, Some(acceptor.clone()), limits, &tasks, service_for);
+            serve_connections("readers over TLS", listener, Some(acceptor.clone()), &limits, &tasks, service_for);
         }
         restored.spawn(&tasks);
         tracing::info!(readers = ?public_addrs, readers_tls = ?tls_addrs, private = %private_addr, "listening");

@@ -7,6 +7,7 @@ mod channel;
 mod file_addresses;
 mod host_route;
 mod https_policy;
+mod not_found_pages;
 mod release_blobs;
 mod resource;
 mod resources;

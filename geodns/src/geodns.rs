@@ -166,7 +166,7 @@ impl GeoDns {
             name_server: config.name.clone(),
         };
         let router = routes(registry, explanations, readiness);
-        serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
+        serve("private listener", private_listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         answer_queries(opened, &config, &snapshots, &metrics, &tasks);
         builder.run(&tasks);
         zones.run(&tasks);

@@ -317,7 +317,7 @@ fn answers_to_any_request_to_any_manifest_keep_the_invariants() {
     let statuses_seen = std::cell::RefCell::new(&mut statuses);
     let config = Config { cases: 1200, failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&cases, |(site, request, cuts)| {
-        // hyper refuses it, or `daemon/src/request_targets.rs` has encoded it.
+        // hyper refuses it, or `daemon/src/http_server/request_targets.rs` has encoded it.
         prop_assume!(request.target.parse::<Uri>().is_ok());
         let case = Case::new(&fixture, &site);
         *statuses_seen.borrow_mut().entry(case.ask(&request).status).or_insert(0) += 1;

@@ -97,7 +97,7 @@ impl AuthorityProxy {
         let router = Router::new().fallback(forward).with_state(Arc::clone(&shared));
         let service = TowerToHyperService::new(router);
         let limits = HttpLimits::default();
-        serve_connections("authority", listener, Some(acceptor), limits, &tasks, move |_| service.clone());
+        serve_connections("authority", listener, Some(acceptor), &limits, &tasks, move |_| service.clone());
         Self { address, shared, directory, tasks }
     }
 

@@ -121,7 +121,7 @@ impl AcmeAuthority {
         let shared = Arc::new(Shared { url, clock, http, absence: is_away, state: Mutex::new(state) });
         let service = TowerToHyperService::new(api::router(Arc::clone(&shared)));
         let limits = HttpLimits::default();
-        serve_connections("authority", listener, Some(acceptor), limits, &tasks, move |_| service.clone());
+        serve_connections("authority", listener, Some(acceptor), &limits, &tasks, move |_| service.clone());
         Self { directory_url, ca_file, shared, absence, _directory: directory, tasks }
     }
 

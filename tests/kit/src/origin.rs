@@ -135,7 +135,7 @@ impl FakeOrigin {
             .route("/v1/secrets", post(secrets))
             .route("/v1/token", get(token_owner))
             .with_state(self.shared.clone());
-        serve("origin", listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
+        serve("origin", listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         self.tasks = Some(tasks);
     }
 

@@ -45,7 +45,7 @@ impl Authority {
             .route("/nonce", get(async || [("replay-nonce", "AAAA")]))
             .fallback(refuse);
         let service_for = move |_| TowerToHyperService::new(router.clone());
-        http_server::serve_connections("acme", listener, Some(acceptor), HttpLimits::default(), &tasks, service_for);
+        http_server::serve_connections("acme", listener, Some(acceptor), &HttpLimits::default(), &tasks, service_for);
         Self { directory_url, ca_file, tasks }
     }
 

@@ -1,0 +1,191 @@
+//! Deadlines of a connection that mean progress: bytes that achieve nothing do not put them off.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::HttpLimits;
+use super::activity::Activity;
+
+/// How often a connection is looked at within the shorter of its timeouts.
+const CHECKS: u32 = 4;
+
+/// Looks at a connection now and then.
+pub(super) struct Deadlines {
+    activity: Arc<Activity>,
+    checks: Interval,
+    idle_timeout: Duration,
+    write_timeout: Duration,
+    /// Bytes that the slowest client takes from check to check.
+    bytes_per_check: u64,
+    /// As of the last check.
+    written: u64,
+    begun: u32,
+    in_flight: u32,
+    /// The last check at which it was not at fault.
+    good_at: Instant,
+}
+
+/// Why a connection is overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// There was no request for [`HttpLimits::header_timeout`].
+    Idle,
+    /// The client has taken next to nothing for [`HttpLimits::write_timeout`].
+    Stalled,
+}
+
+impl Deadlines {
+    pub(super) fn new(activity: Arc<Activity>, limits: &HttpLimits) -> Self {
+        let period = limits.header_timeout.min(limits.write_timeout) / CHECKS;
+        let milliseconds = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+        let now = Instant::now();
+        let mut checks = interval_at(now + period, period);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            activity,
+            checks,
+            idle_timeout: limits.header_timeout,
+            write_timeout: limits.write_timeout,
+            bytes_per_check: u64::from(limits.write_rate) * milliseconds / 1000 + 1,
+            written: 0,
+            begun: 0,
+            in_flight: 0,
+            good_at: now,
+        }
+    }
+
+    /// Ready when the connection is overdue, and again at each later check at which it still is.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Overdue> {
+        loop {
+            let now = ready!(self.checks.poll_tick(context));
+            if let Some(overdue) = self.check(now) {
+                return Poll::Ready(overdue);
+            }
+        }
+    }
+
+    fn check(&mut self, now: Instant) -> Option<Overdue> {
+        let (written, begun, in_flight) = (self.activity.written(), self.activity.begun(), self.activity.in_flight());
+        let is_good = self.activity.is_in_service()
+            || written - self.written >= self.bytes_per_check
+            || (begun, in_flight) != (self.begun, self.in_flight);
+        (self.written, self.begun, self.in_flight) = (written, begun, in_flight);
+        if is_good {
+            self.good_at = now;
+            return None;
+        }
+        let has_unsent = in_flight > 0 || self.activity.is_blocked();
+        let (timeout, overdue) =
+            if has_unsent { (self.write_timeout, Overdue::Stalled) } else { (self.idle_timeout, Overdue::Idle) };
+        (now - self.good_at >= timeout).then_some(overdue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::super::activity::InFlight;
+    use super::*;
+
+    const LIMITS_S: (u64, u64) = (30, 60);
+
+    struct Watched {
+        activity: Arc<Activity>,
+        deadlines: Deadlines,
+        begun_at: Instant,
+    }
+
+    impl Watched {
+        fn new() -> Self {
+            let activity = Arc::new(Activity::new());
+            let limits = HttpLimits {
+                header_timeout: Duration::from_secs(LIMITS_S.0),
+                write_timeout: Duration::from_secs(LIMITS_S.1),
+                write_rate: 100,
+                ..HttpLimits::default()
+            };
+            let deadlines = Deadlines::new(Arc::clone(&activity), &limits);
+            Self { activity, deadlines, begun_at: Instant::now() }
+        }
+
+        /// What is overdue, and after how many seconds, if `each_second` happens meanwhile. `None`: nothing for an hour.
+        async fn overdue(&mut self, mut each_second: impl FnMut(&Activity)) -> Option<(Overdue, u64)> {
+            for _ in 0..3600 {
+                each_second(&self.activity);
+                let second = tokio::time::sleep(Duration::from_secs(1));
+                tokio::select! {
+                    overdue = poll_fn(|context| self.deadlines.poll(context)) => {
+                        return Some((overdue, self.begun_at.elapsed().as_secs()));
+                    }
+                    () = second => {}
+                }
+            }
+            None
+        }
+    }
+
+    fn in_service(activity: &Arc<Activity>) -> InFlight {
+        let mut request = InFlight::begin(activity);
+        let _ = request.polled(Poll::<()>::Pending);
+        request
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_without_requests_is_idle_although_pings_are_answered() {
+        let ping = |activity: &Activity| activity.wrote(17, false);
+        assert_eq!(Watched::new().overdue(|_| {}).await, Some((Overdue::Idle, 30)));
+        assert_eq!(Watched::new().overdue(ping).await, Some((Overdue::Idle, 30)));
+        let mut watched = Watched::new();
+        drop(in_service(&watched.activity));
+        // It counts from the check that saw the request.
+        assert_eq!(watched.overdue(ping).await, Some((Overdue::Idle, 37)));
+        assert_eq!(watched.overdue(ping).await, Some((Overdue::Idle, 45)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_that_takes_less_than_the_rate_is_stalled() {
+        for (bytes, is_stalled) in [(0, true), (1, true), (80, true), (120, false)] {
+            let mut watched = Watched::new();
+            let _request = InFlight::begin(&watched.activity);
+            let overdue = watched.overdue(|activity| activity.wrote(bytes, true)).await;
+            let at = overdue.map(|(overdue, seconds)| (overdue, (60..=75).contains(&seconds)));
+            assert_eq!(at, is_stalled.then_some((Overdue::Stalled, true)), "{bytes} bytes a second");
+        }
+    }
+
+    /// The last response is complete for hyper once it has the bytes, which may be long before the client has them.
+    #[tokio::test(start_paused = true)]
+    async fn client_that_takes_the_rest_of_a_response_is_not_idle() {
+        let mut watched = Watched::new();
+        assert_eq!(watched.overdue(|activity| activity.wrote(200, true)).await, None);
+        let overdue = watched.overdue(|activity| activity.wrote(0, true)).await;
+        assert_eq!(overdue.map(|(overdue, _)| overdue), Some(Overdue::Stalled));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_that_waits_for_the_service_may_wait() {
+        let mut watched = Watched::new();
+        let request = in_service(&watched.activity);
+        assert_eq!(watched.overdue(|_| {}).await, None);
+        drop(request);
+        assert_eq!(watched.overdue(|_| {}).await.map(|(overdue, _)| overdue), Some(Overdue::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_with_a_request_now_and_then_stays() {
+        let mut watched = Watched::new();
+        let mut seconds = 0;
+        let activity = Arc::clone(&watched.activity);
+        let overdue = watched.overdue(|_| {
+            seconds += 1;
+            if seconds % 29 == 0 {
+                drop(InFlight::begin(&activity));
+            }
+        });
+        assert_eq!(overdue.await, None);
+    }
+}

@@ -1,0 +1,241 @@
+//! Which connections a listener keeps when more come than it has places for.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::task::AbortHandle;
+
+use super::HttpLimits;
+use super::activity::Activity;
+
+/// When all places are taken, one in so many is vacated, so that a flood of connections does not have to look at all of them for each.
+const VACATED: usize = 64;
+
+/// The places of one listener. Whoever comes gets one: the connection that has done nothing for the longest time gives way, among those of
+/// the same address if it has as many as an address may have.
+pub(super) struct Places {
+    limits: HttpLimits,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    count: usize,
+    /// All places were taken, and it was logged.
+    was_full: bool,
+    by_network: HashMap<IpAddr, Vec<Arc<Occupant>>>,
+}
+
+/// A connection that has a place.
+pub(super) struct Occupant {
+    pub(super) activity: Arc<Activity>,
+    /// Ends it. Set once its task runs.
+    pub(super) abort: OnceLock<AbortHandle>,
+}
+
+/// A place, until it is dropped.
+pub(super) struct Place {
+    places: Arc<Places>,
+    network: IpAddr,
+    occupant: Arc<Occupant>,
+}
+
+impl Places {
+    pub(super) fn new(limits: HttpLimits) -> Arc<Self> {
+        Arc::new(Self { limits, taken: Mutex::default() })
+    }
+
+    /// A place for a connection of `listener` from `peer`. Others may be ended for it.
+    pub(super) fn take(self: &Arc<Self>, listener: &'static str, peer: IpAddr) -> Place {
+        let (peer, network) = (peer.to_canonical(), network(peer));
+        let occupant = Arc::new(Occupant { activity: Arc::new(Activity::new()), abort: OnceLock::new() });
+        let mut taken = self.lock();
+        if taken.count >= self.limits.connections {
+            let closed = taken.vacate(self.limits.connections.div_ceil(VACATED));
+            if !std::mem::replace(&mut taken.was_full, true) {
+                let limit = self.limits.connections;
+                tracing::warn!(
+                    listener,
+                    limit,
+                    closed,
+                    "connection limit reached: closing those that have done nothing for the longest time"
+                );
+            }
+        } else if taken.count < self.limits.connections / 2 {
+            taken.was_full = false;
+        }
+        if !self.limits.trusted_proxies.iter().any(|proxies| proxies.contains(&peer)) {
+            let of_network = taken.by_network.get(&network).map_or(&[][..], |occupants| occupants);
+            if of_network.len() >= self.limits.connections_per_address
+                && let Some(first) = of_network.iter().min_by_key(|occupant| occupant.activity.rank()).cloned()
+            {
+                taken.end(network, &first);
+            }
+        }
+        taken.count += 1;
+        taken.by_network.entry(network).or_default().push(Arc::clone(&occupant));
+        drop(taken);
+        Place { places: Arc::clone(self), network, occupant }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// Ends the `count` connections that have done nothing for the longest time.
+    fn vacate(&mut self, count: usize) -> usize {
+        let all = self.by_network.iter().flat_map(|(network, occupants)| occupants.iter().map(|one| (*network, one)));
+        let mut all: Vec<_> = all.map(|(network, one)| (one.activity.rank(), network, Arc::clone(one))).collect();
+        let count = count.min(all.len());
+        if count > 0 {
+            all.select_nth_unstable_by_key(count - 1, |(rank, ..)| *rank);
+        }
+        for (_, network, occupant) in &all[..count] {
+            self.end(*network, occupant);
+        }
+        count
+    }
+
+    fn end(&mut self, network: IpAddr, occupant: &Arc<Occupant>) {
+        self.remove(network, occupant);
+        if let Some(abort) = occupant.abort.get() {
+            abort.abort();
+        }
+    }
+
+    /// Does nothing if it is removed already.
+    fn remove(&mut self, network: IpAddr, occupant: &Arc<Occupant>) {
+        let Some(occupants) = self.by_network.get_mut(&network) else { return };
+        let Some(index) = occupants.iter().position(|other| Arc::ptr_eq(other, occupant)) else { return };
+        occupants.swap_remove(index);
+        self.count -= 1;
+        if occupants.is_empty() {
+            self.by_network.remove(&network);
+        }
+    }
+}
+
+impl Place {
+    /// What the connection is doing.
+    pub(super) fn occupant(&self) -> &Arc<Occupant> {
+        &self.occupant
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.lock().remove(self.network, &self.occupant);
+    }
+}
+
+/// The addresses that count as one: an IPv4 address, or the `/56` of an IPv6 address, which is what one customer of a provider has.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 72 << 72).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::activity::InFlight;
+    use super::*;
+    use crate::Tasks;
+
+    /// Connections with a task each.
+    struct Listener {
+        places: Arc<Places>,
+        tasks: Tasks,
+    }
+
+    impl Listener {
+        fn new(connections: usize, connections_per_address: usize) -> Self {
+            let trusted_proxies = Arc::new(["10.0.0.0/8".parse().unwrap()]);
+            let limits = HttpLimits { connections, connections_per_address, trusted_proxies, ..HttpLimits::default() };
+            Self { places: Places::new(limits), tasks: Tasks::default() }
+        }
+
+        /// The activity of a connection that stays until it is ended.
+        fn connect(&self, peer: impl Into<IpAddr>) -> Arc<Activity> {
+            let place = self.places.take("test", peer.into());
+            let occupant = Arc::clone(place.occupant());
+            let task = self.tasks.spawn("connection", async move {
+                let _place = place;
+                std::future::pending::<()>().await;
+            });
+            occupant.abort.set(task.abort_handle()).unwrap();
+            Arc::clone(&occupant.activity)
+        }
+
+        /// Waits until so many connections are left.
+        async fn settle(&self, connections: usize) {
+            while self.tasks.running().get("connection").copied().unwrap_or_default() != connections {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(self.places.lock().count, connections);
+        }
+
+        fn has(&self, activity: &Arc<Activity>) -> bool {
+            self.places.lock().by_network.values().flatten().any(|one| Arc::ptr_eq(&one.activity, activity))
+        }
+    }
+
+    #[tokio::test]
+    async fn address_with_all_its_places_gets_another_for_the_one_that_has_been_idle_the_longest() {
+        let listener = Listener::new(1000, 3);
+        let other = listener.connect(Ipv4Addr::new(192, 0, 2, 2));
+        let peer = Ipv4Addr::new(192, 0, 2, 1);
+        let connections = [(); 3].map(|()| listener.connect(peer));
+        // The first has a request; then the second has progressed last.
+        let _request = InFlight::begin(&connections[0]);
+        connections[2].set_progressed_at(1);
+        connections[1].set_progressed_at(2);
+        let newest = listener.connect(peer.to_ipv6_mapped());
+        listener.settle(4).await;
+        let kept = [&connections[0], &connections[1], &newest, &other];
+        assert!(kept.into_iter().all(|one| listener.has(one)) && !listener.has(&connections[2]));
+    }
+
+    #[tokio::test]
+    async fn customer_of_an_ipv6_provider_counts_as_one_address_and_a_trusted_proxy_as_none() {
+        let listener = Listener::new(1000, 2);
+        for last in 1..=5 {
+            listener.connect(Ipv6Addr::new(0x2001, 0xdb8, 0, last, 0, 0, 0, 1));
+        }
+        listener.settle(2).await;
+        listener.connect(Ipv6Addr::new(0x2001, 0xdb8, 0, 0x100, 0, 0, 0, 1));
+        for last in 1..=5 {
+            listener.connect(Ipv4Addr::new(10, 0, 0, last));
+            listener.connect(Ipv4Addr::new(10, 0, 0, 1));
+        }
+        listener.settle(13).await;
+    }
+
+    #[tokio::test]
+    async fn full_listener_ends_the_connections_that_have_been_idle_the_longest() {
+        let listener = Listener::new(128, 1000);
+        let connections: Vec<_> = (0..128).map(|last| listener.connect(Ipv4Addr::new(192, 0, 2, last))).collect();
+        for (index, connection) in connections.iter().enumerate() {
+            connection.set_progressed_at(1000 - index as u64);
+        }
+        // Two in 128 are ended at once.
+        let newest = listener.connect(Ipv4Addr::new(198, 51, 100, 1));
+        listener.settle(127).await;
+        let kept: Vec<bool> = connections.iter().map(|one| listener.has(one)).collect();
+        assert!(kept[..126].iter().all(|kept| *kept) && !kept[126] && !kept[127] && listener.has(&newest));
+    }
+
+    #[tokio::test]
+    async fn place_of_a_connection_that_ends_is_free() {
+        let listener = Listener::new(2, 1);
+        drop(listener.places.take("test", Ipv4Addr::LOCALHOST.into()));
+        let connection = listener.connect(Ipv4Addr::LOCALHOST);
+        listener.settle(1).await;
+        assert!(listener.has(&connection));
+    }
+}
