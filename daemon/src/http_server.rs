@@ -34,7 +34,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::{self, HttpServerConnExec};
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use self::activity::Activity;
 use self::deadlines::{Deadlines, Overdue};
@@ -181,7 +181,7 @@ struct Common {
     activity: Arc<Activity>,
 }
 
-async fn secure_connection<F, S, B>(stream: TrackedStream<TcpStream>, tls: &TlsAcceptor, common: Common, service_for: F)
+async fn secure_connection<F, S, B>(stream: TrackedStream, tls: &TlsAcceptor, common: Common, service_for: F)
 where
     F: Fn(Connection) -> S,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
@@ -303,6 +303,7 @@ mod tests {
     use rustls::pki_types::ServerName;
     use rustls::version::{TLS12, TLS13};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
 
@@ -362,6 +363,9 @@ mod tests {
         while tasks.running().get("test") != Some(&1) {
             tokio::task::yield_now().await;
         }
+        // It is reset: what it has not read is gone.
+        let mut rest = Vec::new();
+        assert_eq!(reader.read_to_end(&mut rest).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
         // The service goes with the listener, and with it the last sender.
         tasks.shutdown(Duration::from_secs(5)).await.unwrap();
         assert_eq!(dropped.recv().await, None);

@@ -5,13 +5,16 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::activity::{Activity, InFlight};
 
@@ -98,13 +101,14 @@ impl<B: Body> Body for TrackedBody<B> {
     }
 }
 
-/// Counts the bytes that are written to a stream.
-pub(super) struct TrackedStream<S> {
-    pub(super) stream: S,
+/// Counts the bytes that are written to a connection. If it is given up while the kernel cannot send what it has, it is reset: the kernel would
+/// keep the bytes, and offer them to the client, for many minutes.
+pub(super) struct TrackedStream {
+    pub(super) stream: TcpStream,
     pub(super) activity: Arc<Activity>,
 }
 
-impl<S> TrackedStream<S> {
+impl TrackedStream {
     /// `length` bytes were to be written.
     fn wrote(&self, length: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
@@ -116,7 +120,15 @@ impl<S> TrackedStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
+impl Drop for TrackedStream {
+    fn drop(&mut self) {
+        if self.activity.is_blocked() {
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsyncRead for TrackedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -126,7 +138,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
+impl AsyncWrite for TrackedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(bytes.len(), written)
