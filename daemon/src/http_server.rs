@@ -12,6 +12,7 @@
 mod activity;
 mod deadlines;
 mod http2_connection;
+mod limits;
 mod places;
 mod request_targets;
 mod tracked;
@@ -32,7 +33,6 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::{self, HttpServerConnExec};
-use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
@@ -45,52 +45,8 @@ use self::tracked::{TrackedBody, TrackedResponse, TrackedService, TrackedStream}
 use crate::tasks::Tasks;
 use crate::tls::{TlsAcceptor, TlsSession};
 
+pub use self::limits::{HttpLimits, HttpLimitsError, RawHttpLimits};
 pub use self::request_targets::TARGET_MAX;
-
-/// Limits of a listener.
-#[derive(Debug, Clone)]
-pub struct HttpLimits {
-    /// Concurrent connections. Beyond it, those that have done nothing for the longest time are closed.
-    pub connections: usize,
-    /// Concurrent connections of one IPv4 address, or of one `/56` of IPv6. Beyond it, the one that has done nothing for the longest time is
-    /// closed.
-    pub connections_per_address: usize,
-    /// Proxies, whose connections are those of many clients: for them only [`Self::connections`] counts.
-    pub trusted_proxies: Arc<[IpNet]>,
-    /// Requests on one connection; then it is closed once they, and those that were read together with the last, are answered.
-    pub requests: u32,
-    /// Time from the start of a connection, or the end of the previous request, to the end of the next request's headers.
-    pub header_timeout: Duration,
-    /// How long a client may take fewer than [`Self::write_rate`] bytes a second of what there is to send. The connection is closed at most
-    /// half as long after that.
-    pub write_timeout: Duration,
-    /// In bytes per second.
-    pub write_rate: u32,
-    /// Size of a request's headers, in bytes.
-    pub header_bytes: usize,
-    /// Concurrent requests on one HTTP/2 connection.
-    pub http2_streams: u32,
-    /// Whether requests may have bodies. If not, the service must refuse those that have one and close their connections; then a target of
-    /// HTTP/1.1 may contain any byte but control characters and spaces, and those that no URI has reach the service percent-encoded.
-    pub has_bodies: bool,
-}
-
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            connections_per_address: 256,
-            trusted_proxies: Arc::default(),
-            requests: 10_000,
-            header_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_mins(1),
-            write_rate: 256,
-            header_bytes: 16 * 1024,
-            http2_streams: 128,
-            has_bodies: true,
-        }
-    }
-}
 
 /// A connection, as the service of its requests sees it.
 #[derive(Debug)]
@@ -103,14 +59,14 @@ pub struct Connection {
 
 /// Serves connections of `listener` with `service` until `tasks` drain: then stops accepting, lets each connection finish its
 /// current request, and ends.
-pub fn serve<S, B>(name: &'static str, listener: TcpListener, limits: &HttpLimits, tasks: &Tasks, service: S)
+pub fn serve<S, B>(name: &'static str, listener: TcpListener, limits: &HttpLimits, tasks: &Tasks, service: S) -> Clients
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    serve_connections(name, listener, None, limits, tasks, move |_| service.clone());
+    serve_connections(name, listener, None, limits, tasks, move |_| service.clone())
 }
 
 /// Like [`serve`], over TLS if `tls` is given, with a service for each connection.
@@ -124,7 +80,8 @@ pub fn serve_connections<F, S, B>(
     limits: &HttpLimits,
     tasks: &Tasks,
     service_for: F,
-) where
+) -> Clients
+where
     F: Fn(Connection) -> S + Clone + Send + Sync + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -133,6 +90,7 @@ pub fn serve_connections<F, S, B>(
 {
     let connections = tasks.clone();
     let places = Places::new(limits.clone());
+    let clients = Clients(Arc::clone(&places));
     let limits = Arc::new(limits.clone());
     let accept = async move {
         loop {
@@ -171,6 +129,18 @@ pub fn serve_connections<F, S, B>(
     };
     let draining = tasks.draining().clone();
     drop(tasks.spawn(name, draining.run_until_cancelled_owned(accept)));
+    clients
+}
+
+/// The clients of a listener.
+pub struct Clients(Arc<Places>);
+
+impl Clients {
+    /// Closes some of the connections that wait for their client and have not progressed for at least `since`, those first that have something
+    /// to send, and that have waited the longest.
+    pub fn close_stalled(&self, since: Duration) {
+        self.0.close_stalled(since);
+    }
 }
 
 /// What every connection has.

@@ -1,5 +1,6 @@
 //! The blob cache: memory, then disk, then an origin.
 
+mod budget;
 mod memory;
 mod recent_failures;
 mod single_flight;
@@ -10,6 +11,7 @@ use tokio::sync::Semaphore;
 use verge_daemon::{Tasks, error_chain};
 use verge_protocol::{Blob, Digest};
 
+use self::budget::{Budget, Room};
 use self::memory::Memory;
 use crate::metrics::CacheResult;
 use crate::store::{Object, Store};
@@ -18,8 +20,8 @@ use crate::upstream::Upstream;
 pub(crate) use self::recent_failures::{RecentFailures, Unavailable};
 pub(crate) use self::single_flight::{Completer, SingleFlight};
 
-/// Concurrent reads from disk, and likewise concurrent fetches. In-flight blobs are not in any cache's budget; this keeps them
-/// below 32 MiB. There are two limits so that an origin that hangs does not block reads from disk.
+/// Concurrent reads from disk, and likewise concurrent fetches. There are two limits so that an origin that hangs does not block reads from
+/// disk.
 const MAX_CONCURRENT: usize = 64;
 
 /// The cache. Clones share it.
@@ -28,6 +30,7 @@ pub(crate) struct BlobCache(Arc<Tiers>);
 
 struct Tiers {
     memory: Memory,
+    budget: Budget,
     disk: Store,
     upstream: Upstream,
     in_flight: SingleFlight<Digest, Fetched>,
@@ -39,9 +42,11 @@ struct Tiers {
 type Fetched = Result<(Blob, CacheResult), Unavailable>;
 
 impl BlobCache {
-    pub(crate) fn new(memory_bytes: u64, disk: Store, upstream: Upstream, tasks: Tasks) -> Self {
+    /// The memory tier has up to `memory_bytes`; blobs on their way that are not in it, up to `in_flight_bytes`.
+    pub(crate) fn new(memory_bytes: u64, in_flight_bytes: u64, disk: Store, upstream: Upstream, tasks: Tasks) -> Self {
         Self(Arc::new(Tiers {
             memory: Memory::new(memory_bytes),
+            budget: Budget::new(memory_bytes.saturating_add(in_flight_bytes)),
             disk,
             upstream,
             in_flight: SingleFlight::new("blob fetch", tasks),
@@ -60,6 +65,11 @@ impl BlobCache {
     /// Bytes in the memory tier.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.0.memory.bytes()
+    }
+
+    /// Waits until a blob has waited for memory for a second, which readers hold that take nothing.
+    pub(crate) async fn memory_exhausted(&self) {
+        self.0.budget.exhausted().await;
     }
 
     /// The blob, if the memory tier has it. Never waits.
@@ -99,9 +109,11 @@ impl Tiers {
         if let Some(unavailable) = self.failures.get(&digest) {
             return completer.complete(Err(unavailable));
         }
+        let room = self.room().await;
         let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
         match self.upstream.blob(digest).await {
             Ok(blob) => {
+                let blob = room.hold(blob);
                 self.insert_into_memory(blob.clone());
                 // Readers are answered now; the fetch stays in flight until the blob is on disk, so that it is not fetched again
                 // in between.
@@ -133,7 +145,13 @@ impl Tiers {
         if !self.disk.contains(Object::Blob(digest)) {
             return None;
         }
+        let room = self.room().await;
         let _permit = self.reads.acquire().await.expect("the semaphore is never closed");
-        self.disk.run_blocking(move |store| store.blob(digest)).await?
+        self.disk.run_blocking(move |store| store.blob(digest)).await?.map(|blob| room.hold(blob))
+    }
+
+    async fn room(&self) -> Room {
+        // What was evicted lately may still be there.
+        self.budget.room(|| self.memory.evict()).await
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use verge_daemon::Secret;
+use verge_daemon::http_server::HttpLimits;
 use verge_daemon::listen::Listen;
 use verge_daemon::run::OriginAccess;
 use verge_protocol::api::TokenOwner;
@@ -48,6 +49,10 @@ pub struct Config {
     pub url: Option<String>,
     /// Maximum size of the memory tier of the blob cache.
     pub memory_cache: ByteSize,
+    /// Maximum size of the blobs in memory that are on their way to readers and not in the memory tier.
+    pub memory_in_flight: ByteSize,
+    /// What the clients of each listener for readers may take. Requests have no bodies.
+    pub limits: HttpLimits,
     /// Maximum size of the blobs and manifests on disk, in whole blocks of the file system. Less is used if the file system has less
     /// to offer. Manifests in use are kept even beyond it.
     pub disk_cache: ByteSize,
@@ -74,6 +79,8 @@ impl Config {
 
     /// The default of [`Config::memory_cache`].
     pub const MEMORY_CACHE: ByteSize = ByteSize(128 << 20);
+    /// The default of [`Config::memory_in_flight`].
+    pub const MEMORY_IN_FLIGHT: ByteSize = ByteSize(64 << 20);
     /// The default of [`Config::disk_cache`].
     pub const DISK_CACHE: ByteSize = ByteSize(10 << 30);
     /// The default of [`Config::drain_timeout`].
@@ -96,6 +103,8 @@ impl Config {
             base_domains: vec![DomainName::localhost()],
             url: None,
             memory_cache: Self::MEMORY_CACHE,
+            memory_in_flight: Self::MEMORY_IN_FLIGHT,
+            limits: HttpLimits { has_bodies: false, ..HttpLimits::default() },
             disk_cache: Self::DISK_CACHE,
             prefetch_bandwidth: None,
             lame_duck: Duration::ZERO,

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
-use verge_daemon::http_server::{HttpLimits, serve, serve_connections};
+use verge_daemon::http_server::{Clients, HttpLimits, serve, serve_connections};
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
@@ -103,7 +103,13 @@ impl Edge {
         let public_addr = public_addrs[0];
         let private_addr = private_listener.local_addr().map_err(BindError::LocalAddr)?;
 
-        let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream.clone(), tasks.clone());
+        let blobs = BlobCache::new(
+            config.memory_cache.0,
+            config.memory_in_flight.0,
+            store.clone(),
+            upstream.clone(),
+            tasks.clone(),
+        );
         let table = Arc::new(ArcSwap::<Table>::default());
         let missing_blobs = MissingBlobs::default();
         let feed_tasks = FeedTasks {
@@ -159,18 +165,12 @@ impl Edge {
             port: config.https_port.unwrap_or(if address.ip().is_loopback() { address.port() } else { HTTPS_PORT }),
             clock,
         });
+        let memory = blobs.clone();
         let sources = Sources { table, release_hosts, blobs, challenges, https };
         let readers = ReaderService::new(sources, config.base_domains, status, &metrics);
-        let limits = HttpLimits { has_bodies: false, ..HttpLimits::default() };
-        for listener in listeners {
-            serve("readers", listener, &limits, &tasks, readers.clone());
-        }
         let acceptor = TlsAcceptor::new(Arc::clone(presented.certificates()), tickets);
-        for listener in tls_listeners {
-            let readers = readers.clone();
-            let service_for = move |connection| readers.for_connection(connection);
-            serve_connections("readers over TLS", listener, Some(acceptor.clone()), &limits, &tasks, service_for);
-        }
+        let clients = serve_readers(&readers, listeners, (tls_listeners, acceptor), &config.limits, &tasks);
+        drop(tasks.spawn("relief of memory", relieve_memory(memory, clients, tasks.draining().clone())));
         restored.spawn(&tasks);
         tracing::info!(readers = ?public_addrs, readers_tls = ?tls_addrs, private = %private_addr, "listening");
         let Config { lame_duck, drain_timeout, .. } = config;
@@ -240,6 +240,33 @@ async fn open_store(config: &Config, clock: Clock, metrics: Metrics) -> Result<(
 }
 
 /// Opens listeners, and returns them with their addresses.
+/// Serves readers on all listeners, those with TLS after those without.
+fn serve_readers(
+    readers: &ReaderService,
+    plain: Vec<TcpListener>,
+    (encrypted, acceptor): (Vec<TcpListener>, TlsAcceptor),
+    limits: &HttpLimits,
+    tasks: &Tasks,
+) -> Vec<Clients> {
+    let plain = plain.into_iter().map(|listener| serve("readers", listener, limits, tasks, readers.clone()));
+    let encrypted = encrypted.into_iter().map(|listener| {
+        let readers = readers.clone();
+        let service_for = move |connection| readers.for_connection(connection);
+        serve_connections("readers over TLS", listener, Some(acceptor.clone()), limits, tasks, service_for)
+    });
+    plain.chain(encrypted).collect()
+}
+
+/// Closes connections of readers that take nothing while others wait for the memory that they hold.
+async fn relieve_memory(blobs: BlobCache, clients: Vec<Clients>, draining: CancellationToken) {
+    const STALLED_FOR: Duration = Duration::from_secs(5);
+    while draining.run_until_cancelled(blobs.memory_exhausted()).await.is_some() {
+        for clients in &clients {
+            clients.close_stalled(STALLED_FOR);
+        }
+    }
+}
+
 async fn listen_for(what: &'static str, listen: Vec<Listen>) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), BindError> {
     let mut listeners = Vec::new();
     for listen in listen {

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use verge_daemon::http_server::HttpLimits;
 use verge_daemon::listen::Listen;
 use verge_daemon::tls::CertificateFiles;
 use verge_protocol::DomainName;
@@ -64,6 +65,8 @@ pub struct Config {
     pub rollout_timing: Timing,
     /// How long requests in progress have to finish at shutdown.
     pub drain_timeout: Duration,
+    /// What the clients of each public listener may take.
+    pub http_limits: HttpLimits,
     /// Limits of builds and packs.
     pub limits: Limits,
 }
@@ -118,6 +121,7 @@ impl Config {
             encode_budget: Self::ENCODE_BUDGET,
             expiry_check_interval: Self::EXPIRY_CHECK_INTERVAL,
             rollout_timing: Timing::default(),
+            http_limits: HttpLimits::default(),
             drain_timeout: Self::DRAIN_TIMEOUT,
             limits: Self::LIMITS,
         }

@@ -81,13 +81,13 @@ impl Origin {
         let app = Box::pin(compose(&config, clock.clone(), &tasks, parts)).await?;
 
         start_background_tasks(&config, &app, &tasks).await?;
-        let limits = HttpLimits::default();
+        let limits = &config.http_limits;
         let router = http::router(app.clone());
         let service = TowerToHyperService::new(router);
-        http_server::serve("api", api, &limits, &tasks, service.clone());
+        http_server::serve("api", api, limits, &tasks, service.clone());
         if let (Some(listener), Some(certificate)) = (challenges, api_certificate) {
             let service = TowerToHyperService::new(http::challenges::router(certificate));
-            http_server::serve("challenges", listener, &limits, &tasks, service);
+            http_server::serve("challenges", listener, limits, &tasks, service);
         }
         let acceptor = tls.acceptor(&clock);
         for listener in secured {
@@ -97,7 +97,7 @@ impl Origin {
                 "api over TLS",
                 listener,
                 Some(acceptor.clone()),
-                &limits,
+                limits,
                 &tasks,
                 service_for,
             );
@@ -113,7 +113,7 @@ impl Origin {
         drop(tasks.spawn("check storage", problems));
         drop(tasks.spawn("delete unfinished files", delete_unfinished(blobs)));
         let router = private_listener::router(Arc::new(registry), health);
-        http_server::serve("private", private, &limits, &tasks, TowerToHyperService::new(router));
+        http_server::serve("private", private, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         let pin = tls.pin().map(tracing::field::display);
         tracing::info!(%addr, ?tls_addrs, pin, %private_addr, data = %config.data.display(), "origin started");
         Ok(Self {

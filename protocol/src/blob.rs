@@ -58,9 +58,26 @@ impl Blob {
         &self.bytes
     }
 
+    /// The same blob; `guard` is dropped with the last clone of its bytes.
+    #[must_use]
+    pub fn guarded_by(self, guard: impl Send + 'static) -> Self {
+        Self { digest: self.digest, bytes: Bytes::from_owner(Guarded { bytes: self.bytes, _guard: guard }) }
+    }
+
     /// The bytes, by value.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
+    }
+}
+
+struct Guarded<G> {
+    bytes: Bytes,
+    _guard: G,
+}
+
+impl<G> AsRef<[u8]> for Guarded<G> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -73,6 +90,20 @@ impl std::fmt::Debug for Blob {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn guard_is_dropped_with_the_last_clone_of_the_bytes() {
+        let (guard, counted) =
+            (std::sync::Arc::new(()), |guard: &std::sync::Arc<()>| std::sync::Arc::strong_count(guard));
+        let blob = Blob::of(Bytes::from_static(b"abc")).unwrap();
+        let guarded = blob.clone().guarded_by(std::sync::Arc::clone(&guard));
+        assert_eq!(guarded, blob);
+        let part = guarded.bytes().slice(1..2);
+        drop(guarded);
+        assert_eq!((counted(&guard), &*part), (2, &b"b"[..]));
+        drop(part);
+        assert_eq!(counted(&guard), 1);
+    }
 
     #[test]
     fn verify_with_flipped_byte_fails() {

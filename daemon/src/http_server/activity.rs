@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -70,6 +71,17 @@ impl Activity {
     /// Whether a request waits for the service.
     pub(super) fn is_in_service(&self) -> bool {
         self.in_service.load(Relaxed) > 0
+    }
+
+    /// Whether there is something to send, as far as it is known here: HTTP/2 may have more.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.in_flight() > 0 || self.is_blocked()
+    }
+
+    /// Whether it has waited for its client, not for the service, and not progressed, for at least `since`.
+    pub(super) fn waits_for_client(&self, since: Duration) -> bool {
+        let progressed_at = Duration::from_millis(self.progressed_at.load(Relaxed));
+        !self.is_in_service() && Duration::from_millis(now()).saturating_sub(progressed_at) >= since
     }
 
     #[cfg(test)]

@@ -77,9 +77,11 @@ impl Deadlines {
             self.good_at = now;
             return None;
         }
-        let has_unsent = in_flight > 0 || self.activity.is_blocked();
-        let (timeout, overdue) =
-            if has_unsent { (self.write_timeout, Overdue::Stalled) } else { (self.idle_timeout, Overdue::Idle) };
+        let (timeout, overdue) = if self.activity.has_unsent() {
+            (self.write_timeout, Overdue::Stalled)
+        } else {
+            (self.idle_timeout, Overdue::Idle)
+        };
         (now - self.good_at >= timeout).then_some(overdue)
     }
 }

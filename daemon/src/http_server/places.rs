@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
@@ -77,6 +78,20 @@ impl Places {
         taken.by_network.entry(network).or_default().push(Arc::clone(&occupant));
         drop(taken);
         Place { places: Arc::clone(self), network, occupant }
+    }
+
+    /// Ends one in [`VACATED`] of the connections that wait for their client and have not progressed for at least `since`: those first that have
+    /// something to send, and that have waited the longest.
+    pub(super) fn close_stalled(&self, since: Duration) {
+        let mut taken = self.lock();
+        let all = taken.by_network.iter().flat_map(|(network, occupants)| occupants.iter().map(|one| (*network, one)));
+        let stalled = all.filter(|(_, one)| one.activity.waits_for_client(since));
+        let mut stalled: Vec<_> = stalled.map(|(network, one)| (network, Arc::clone(one))).collect();
+        stalled.sort_unstable_by_key(|(_, one)| (!one.activity.has_unsent(), one.activity.rank()));
+        stalled.truncate(stalled.len().div_ceil(VACATED));
+        for (network, occupant) in stalled {
+            taken.end(network, &occupant);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -228,6 +243,27 @@ mod tests {
         listener.settle(127).await;
         let kept: Vec<bool> = connections.iter().map(|one| listener.has(one)).collect();
         assert!(kept[..126].iter().all(|kept| *kept) && !kept[126] && !kept[127] && listener.has(&newest));
+    }
+
+    #[tokio::test]
+    async fn stalled_connections_are_closed_when_asked_and_others_stay() {
+        let listener = Listener::new(128, 1000);
+        let [idle, busy, waiting, stalled] = [(); 4].map(|()| listener.connect(Ipv4Addr::LOCALHOST));
+        let _requests = [&busy, &stalled].map(InFlight::begin);
+        let mut request = InFlight::begin(&waiting);
+        let _ = request.polled(std::task::Poll::<()>::Pending);
+        for connection in [&idle, &waiting, &stalled] {
+            connection.set_progressed_at(0);
+        }
+        let close = || listener.places.close_stalled(Duration::from_secs(5));
+        close();
+        listener.settle(3).await;
+        assert!([&idle, &busy, &waiting].into_iter().all(|one| listener.has(one)) && !listener.has(&stalled));
+        close();
+        listener.settle(2).await;
+        close();
+        listener.settle(2).await;
+        assert!(listener.has(&busy) && listener.has(&waiting));
     }
 
     #[tokio::test]

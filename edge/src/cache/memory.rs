@@ -31,6 +31,11 @@ impl Memory {
         self.0.invalidate(digest);
     }
 
+    /// Drops now what is to be dropped.
+    pub(super) fn evict(&self) {
+        self.0.run_pending_tasks();
+    }
+
     /// Bytes of all blobs, overhead included.
     pub(super) fn bytes(&self) -> u64 {
         self.0.weighted_size()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::config::OneOrMany;
+use verge_daemon::http_server::{HttpLimits, HttpLimitsError, RawHttpLimits};
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::api::TokenOwner;
@@ -35,12 +36,15 @@ pub struct RawConfig {
     pub base_domain: OneOrMany<DomainName>,
     pub url: Option<String>,
     pub memory_cache: Option<ByteSize>,
+    pub memory_in_flight: Option<ByteSize>,
     pub disk_cache: Option<ByteSize>,
     pub prefetch_bandwidth: Option<ByteSize>,
     pub lame_duck_seconds: Option<u64>,
     pub drain_timeout_seconds: Option<u64>,
     #[serde(default)]
     pub insecure: bool,
+    #[serde(default)]
+    pub limits: RawHttpLimits,
 }
 
 /// Why a configuration is invalid.
@@ -52,6 +56,9 @@ pub enum ConfigError {
     /// The public URL.
     #[error("invalid `url` `{0}`: expected http://host[:port] or https://host[:port]")]
     Url(String),
+    /// The limits of listeners for readers.
+    #[error("invalid section `[limits]`")]
+    Limits(#[from] HttpLimitsError),
     /// The bandwidth of prefetching is 0.
     #[error(
         "invalid `prefetch_bandwidth` `0`: expected bytes per second, such as \"5MiB\"; without the setting there is no limit"
@@ -100,6 +107,8 @@ impl TryFrom<RawConfig> for Config {
             base_domains: raw.base_domain.into(),
             url: raw.url,
             memory_cache: raw.memory_cache.unwrap_or(Self::MEMORY_CACHE),
+            memory_in_flight: raw.memory_in_flight.unwrap_or(Self::MEMORY_IN_FLIGHT),
+            limits: HttpLimits { has_bodies: false, ..raw.limits.try_into()? },
             disk_cache: raw.disk_cache.unwrap_or(Self::DISK_CACHE),
             prefetch_bandwidth: raw.prefetch_bandwidth.map(bandwidth).transpose()?,
             lame_duck: raw.lame_duck_seconds.map_or(Duration::ZERO, Duration::from_secs),
@@ -144,6 +153,7 @@ mod tests {
         assert_eq!((config.name.as_str(), config.lame_duck.as_secs()), ("fra-1", 75));
         // A setting that is commented out shows its default.
         assert!(sample.contains("\n# memory_cache = \"128MiB\"\n") && config.memory_cache == ByteSize(128 << 20));
+        assert!(sample.contains("\n# memory_in_flight = \"64MiB\"\n") && config.memory_in_flight == ByteSize(64 << 20));
         assert!(sample.contains("\n# disk_cache = \"10GiB\"\n") && config.disk_cache == ByteSize(10 << 30));
         assert!(sample.contains("\n# drain_timeout_seconds = 30\n") && config.drain_timeout == Duration::from_secs(30));
     }

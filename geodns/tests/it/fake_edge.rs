@@ -83,7 +83,7 @@ impl FakeEdge {
         self.address = listener.local_addr().unwrap();
         let router = Router::new().route(HEALTH_PATH, get(health)).with_state(self.shared.clone());
         match self.tls.clone() {
-            None => serve("edge", listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router)),
+            None => drop(serve("edge", listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router))),
             Some(acceptor) => {
                 let edge = axum::serve(TlsListener { tcp: listener, acceptor }, router);
                 drop(tasks.spawn("edge", edge.into_future()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use verge_daemon::config::OneOrMany;
+use verge_daemon::http_server::{HttpLimitsError, RawHttpLimits};
 use verge_daemon::listen::Listen;
 use verge_daemon::tls::CertificateFiles;
 use verge_protocol::DomainName;
@@ -33,6 +34,8 @@ pub struct RawConfig {
     pub resolver: Option<SocketAddr>,
     pub encode_seconds: Option<u64>,
     pub drain_timeout_seconds: Option<u64>,
+    #[serde(default)]
+    pub limits: RawHttpLimits,
 }
 
 /// Why the settings are invalid.
@@ -41,6 +44,9 @@ pub enum ConfigError {
     /// `sites_url` is.
     #[error(transparent)]
     SitesUrl(#[from] SitesUrlError),
+    /// The section `[limits]` is.
+    #[error("invalid section `[limits]`")]
+    Limits(#[from] HttpLimitsError),
     /// The section `[acme]` is.
     #[error("invalid section `[acme]`")]
     Acme(#[from] AcmeError),
@@ -84,6 +90,7 @@ impl TryFrom<RawConfig> for Config {
             master_key_file: raw.master_key_file,
             resolver: raw.resolver,
             encode_budget: raw.encode_seconds.map_or(Self::ENCODE_BUDGET, Duration::from_secs),
+            http_limits: raw.limits.try_into()?,
             drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
             ..Self::new(raw.data, sites_url)
         })

@@ -1,0 +1,106 @@
+//! Memory for blobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use verge_protocol::Blob;
+use verge_protocol::blob::BLOB_MAX;
+
+/// How long a blob waits for memory before others have to give way.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The bytes of all blobs in memory: those in the memory tier, those that are being read or fetched, and those that are on their way to
+/// readers, each counted once however many readers it is on its way to. Who needs another waits until there is room.
+pub(super) struct Budget {
+    free: Arc<Semaphore>,
+    exhausted: Notify,
+}
+
+/// Room for a blob.
+pub(super) struct Room(OwnedSemaphorePermit);
+
+impl Budget {
+    /// At least one blob has room.
+    pub(super) fn new(bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).clamp(BLOB_MAX, Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(bytes)), exhausted: Notify::new() }
+    }
+
+    /// Room for a blob of any size. `make_room` is called if there is none at first.
+    pub(super) async fn room(&self, make_room: impl FnOnce()) -> Room {
+        let bytes = u32::try_from(BLOB_MAX).unwrap_or(u32::MAX);
+        if let Ok(room) = Arc::clone(&self.free).try_acquire_many_owned(bytes) {
+            return Room(room);
+        }
+        make_room();
+        let mut waiting = std::pin::pin!(Arc::clone(&self.free).acquire_many_owned(bytes));
+        loop {
+            match tokio::time::timeout(PATIENCE, waiting.as_mut()).await {
+                Ok(room) => return Room(room.expect("the semaphore is never closed")),
+                Err(_) => self.exhausted.notify_one(),
+            }
+        }
+    }
+
+    /// Waits until a blob has waited for room for [`PATIENCE`].
+    pub(super) async fn exhausted(&self) {
+        self.exhausted.notified().await;
+    }
+
+    /// Bytes that are taken.
+    #[cfg(test)]
+    fn free(&self) -> usize {
+        self.free.available_permits()
+    }
+}
+
+impl Room {
+    /// The blob with the room that it needs, until the last clone of its bytes is dropped. The rest is free at once.
+    pub(super) fn hold(mut self, blob: Blob) -> Blob {
+        match self.0.split(blob.bytes().len()) {
+            Some(held) => blob.guarded_by(held),
+            // It is not larger than a blob may be.
+            None => blob,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(byte: u8, length: usize) -> Blob {
+        Blob::of(vec![byte; length].into()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn blob_waits_until_the_last_clone_of_another_is_dropped() {
+        let budget = Budget::new(2 * BLOB_MAX as u64);
+        let small = budget.room(|| {}).await.hold(blob(1, 1000));
+        let large = budget.room(|| {}).await.hold(blob(2, BLOB_MAX));
+        assert_eq!(budget.free(), BLOB_MAX - 1000);
+        let part = large.bytes().slice(5..6);
+        drop(large);
+        let mut was_asked = false;
+        let room = budget.room(|| was_asked = true);
+        let exhausted = budget.exhausted();
+        tokio::select! {
+            biased;
+            _ = room => panic!("there is no room"),
+            () = exhausted => {}
+        }
+        assert!(was_asked);
+        drop(part);
+        drop(budget.room(|| panic!("there is room")).await);
+        drop(small);
+        assert_eq!(budget.free(), 2 * BLOB_MAX);
+    }
+
+    #[tokio::test]
+    async fn budget_smaller_than_a_blob_has_room_for_one() {
+        let budget = Budget::new(0);
+        drop(budget.room(|| {}).await.hold(blob(1, BLOB_MAX)));
+        assert_eq!(budget.free(), BLOB_MAX);
+    }
+}
