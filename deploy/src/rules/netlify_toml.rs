@@ -372,6 +372,19 @@ mod tests {
                 &[],
             ),
             ("[[plugins]]\npackage = \"x\"\n[plugins.inputs]\nbasicAuth = true\n", &[]),
+            ("[Basic-Auth]\n\"/staff/*\" = \"ann:secret\"\n", &[1]),
+            ("x = 1\n[basic_auth.staff]\nann = \"secret\"\n", &[2]),
+            ("[[Basic-Auth]]\nfor = \"/staff/*\"\n[[Basic-Auth]]\nfor = \"/*\"\n", &[1]),
+            ("Basic-Auth = {ann = \"secret\"}\n", &[1]),
+            ("[header.values.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[context.production.headers.values.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[build.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[build]\nheaders = [[{Basic-Auth = \"ann:secret\"}]]\n", &[2]),
+            ("[functions.basic-auth]\nnode_bundler = \"esbuild\"\n", &[]),
+            ("[context.production.functions.basic-auth]\nincluded_files = []\n", &[]),
+            ("[functions]\nBasic-Auth = \"ann:secret\"\n", &[2]),
+            ("[functions.staff.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[functions.basic-auth.Basic-Auth]\nann = \"secret\"\n", &[1]),
         ] {
             assert_eq!(fatal(text), lines, "{text}");
         }

@@ -59,6 +59,9 @@ const OF_TABLES: [(&str, &[&str]); 2] = [
     ("headers", &["for", "values"]),
 ];
 
+/// The table of functions, each a table with the name of the function.
+const FUNCTIONS: &str = "functions";
+
 /// How many letters of a misspelled name are wrong, at most.
 const TYPOS_MAX: usize = 2;
 
@@ -127,12 +130,13 @@ impl<'text> Keys<'text> {
         self.sorted(unknown.into_iter())
     }
 
-    /// Passwords in tables that are not read for them, with their lines. Variables of a build and settings of plugins may have such names too.
+    /// Passwords in tables that are not read for them, with their lines, be it texts, lists or tables. Variables of a build, settings of plugins
+    /// and functions may have such names too.
     pub(super) fn passwords_elsewhere(&self) -> Vec<(usize, RuleError)> {
         let mut found = Vec::new();
         for (key, value) in self.root.iter().filter(|(key, _)| !["headers", "redirects"].contains(&&**key.get_ref())) {
             let mut starts = Vec::new();
-            find_passwords(key, value.get_ref(), &mut starts);
+            find_passwords("", key, value.get_ref(), &mut starts);
             let table = key.get_ref();
             found.extend(starts.into_iter().map(|at| (at, RuleError::PasswordInOtherTable(table.to_string()))));
         }
@@ -152,25 +156,28 @@ impl<'text> Keys<'text> {
     }
 }
 
-/// Adds where keys like that of a password are, in `value` and of it.
-fn find_passwords(key: &Spanned<DeString<'_>>, value: &DeValue<'_>, starts: &mut Vec<usize>) {
+/// Adds where keys like that of a password are: `key`, which is one of the table `parent`, or those in its `value`.
+fn find_passwords(parent: &str, key: &Spanned<DeString<'_>>, value: &DeValue<'_>, starts: &mut Vec<usize>) {
     let name = key.get_ref();
     if name.eq_ignore_ascii_case("environment") || name == "plugins" {
         return;
     }
-    // A function may have the name.
-    if password_line::is_like_line(name) && !matches!(value, DeValue::Table(_)) {
+    // A function may have the name, and then it is the name of a table.
+    let is_function = parent == FUNCTIONS && matches!(value, DeValue::Table(_));
+    if password_line::is_like_line(name) && !is_function {
         starts.push(key.span().start);
         return;
     }
-    let of_table = |table: &DeTable<'_>, starts: &mut Vec<usize>| {
-        table.iter().for_each(|(key, value)| find_passwords(key, value.get_ref(), starts));
-    };
+    find_passwords_in(name, value, starts);
+}
+
+/// Adds where keys like that of a password are in `value`, which is that of the key `name`.
+fn find_passwords_in(name: &str, value: &DeValue<'_>, starts: &mut Vec<usize>) {
     match value {
-        DeValue::Table(table) => of_table(table, starts),
-        DeValue::Array(items) => {
-            items.iter().filter_map(|item| item.get_ref().as_table()).for_each(|table| of_table(table, starts));
+        DeValue::Table(table) => {
+            table.iter().for_each(|(key, value)| find_passwords(name, key, value.get_ref(), starts));
         }
+        DeValue::Array(items) => items.iter().for_each(|item| find_passwords_in(name, item.get_ref(), starts)),
         _ => {}
     }
 }
