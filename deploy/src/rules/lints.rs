@@ -10,7 +10,7 @@ use verge_protocol::SitePath;
 use verge_protocol::rules::path_pattern::{Captures, PathPattern, Segment};
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
 
-use self::missing_target::{AnsweringRules, has_file};
+use self::missing_target::{AnsweringRules, Missing, has_file};
 pub(super) use self::replaced_header::warnings as replaced_headers;
 
 /// How many redirects a browser follows, about.
@@ -47,8 +47,17 @@ pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_sin
             ));
         } else if let Some(text) = uncaptured {
             warn(text);
-        } else if !is_single_page && answering.is_redirect_to_nothing(index, rule, &files) {
-            warn(format!("`{rule}` leads to a 404: neither a file nor another rule answers `{}`", rule.to()));
+        } else if !is_single_page && let Some(missing) = answering.missing_target(index, rule, &files) {
+            let to = rule.to();
+            warn(match missing {
+                Missing::Unanswered => {
+                    format!("`{rule}` leads to a 404: neither a file nor another rule answers `{to}`")
+                }
+                Missing::AnsweredAsMiss(other) => format!(
+                    "`{rule}` leads to a 404: there is no file at `{to}`, and no rule for it but `{}`",
+                    rules[other].1
+                ),
+            });
         }
         if is_target_as_meant && !matches!(rule.action(), Action::Redirect(_)) && !has_file(&files, rule) {
             warn(format!("there is no file at `{}`: the response is 404", rule.to()));
@@ -190,6 +199,17 @@ mod tests {
         ));
         let rule = redirects_file::parse("/a /gone 301").next().unwrap().1.unwrap();
         assert_eq!(redirects(&[("_redirects:1", &rule)], &[], true), [""; 0], "the app answers");
+    }
+
+    #[test]
+    fn redirect_to_a_miss_is_named_with_the_rule_for_misses() {
+        let answers = "neither a file nor another rule answers `/gone`";
+        assert_eq!(warnings_of("/old /gone 301"), format!("_redirects:1: `/old /gone 301` leads to a 404: {answers}"));
+        assert_eq!(
+            warnings_of("/old /gone 301\n/* /file.txt 404"),
+            "_redirects:1: `/old /gone 301` leads to a 404: there is no file at `/gone`, and no rule for it but `/* /file.txt 404`"
+        );
+        assert_eq!(warnings_of("/old /gone/x 301\n/gone/* /file.txt 404"), "");
     }
 
     #[test]
