@@ -1,6 +1,7 @@
 //! `[[redirects]]` and `[[headers]]` of `netlify.toml`.
 
 mod keys;
+mod line_starts;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use verge_protocol::rules::Redirect;
 use verge_protocol::rules::redirect::RedirectError;
 
 use self::keys::Keys;
+use self::line_starts::LineStarts;
 use super::error::RuleError;
 use super::headers_file::{Block, HeaderRules, setting};
 use super::password_line;
@@ -100,13 +102,14 @@ enum Values {
 /// first thing that has not its form.
 pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules, Vec<TomlError>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let keys = Keys::read(text);
+    let lines = LineStarts::of(text);
+    let keys = Keys::read(text, &lines);
     let unknown = keys.as_ref().map(Keys::unknown_of_tables).unwrap_or_default();
     if !unknown.is_empty() {
         return Err(unknown.into_iter().map(|(line, message)| TomlError::new(file, line, message)).collect());
     }
     let toml: NetlifyToml = toml_file::parse(file, text).map_err(|error| vec![error])?;
-    let line_of = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
+    let line_of = |at| lines.line_of(at);
     let mut rules = NetlifyRules::default();
     if let Some(keys) = keys {
         let ignored = keys.of_building();
@@ -318,6 +321,19 @@ mod tests {
             let text = parsed(&format!("[{table}.x]\ny = 1\n"));
             assert!(text.ends_with("concerns building, and is ignored") && !text.contains("error"), "{table}: {text}");
         }
+    }
+
+    #[test]
+    fn lines_of_a_large_file_are_found_in_bounded_time() {
+        let tables = |key: &str| -> String {
+            let table = |index| format!("[[headers]]\nfor = \"/{index}\"\n{key} = {{X-A = \"{index}\"}}\n\n");
+            (0..20_000).map(table).collect::<Vec<_>>().concat()
+        };
+        let rules = parse(Path::new("netlify.toml"), &tables("values"), "demo").unwrap();
+        assert_eq!(rules.headers.headers.last().map(|(line, _)| *line), Some(4 * 19_999 + 1));
+        let errors = parse(Path::new("netlify.toml"), &tables("value"), "demo").unwrap_err();
+        assert_eq!(errors.len(), 20_000);
+        assert!(errors[19_999].to_string().starts_with(&format!("netlify.toml:{}: ", 4 * 19_999 + 3)));
     }
 
     #[test]

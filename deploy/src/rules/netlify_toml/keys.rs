@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::line_starts::LineStarts;
 use crate::rules::error::RuleError;
 use crate::rules::password_line;
 
@@ -70,14 +71,14 @@ const LETTERS_PER_TYPO: usize = 3;
 
 /// The keys of a file.
 pub(super) struct Keys<'text> {
-    text: &'text str,
+    lines: &'text LineStarts,
     root: DeTable<'text>,
 }
 
 impl<'text> Keys<'text> {
-    /// Reads them; `None`: `text` is not TOML.
-    pub(super) fn read(text: &'text str) -> Option<Self> {
-        Some(Self { text, root: DeTable::parse(text).ok()?.into_inner() })
+    /// Reads them; `None`: `text`, which has these `lines`, is not TOML.
+    pub(super) fn read(text: &'text str, lines: &'text LineStarts) -> Option<Self> {
+        Some(Self { lines, root: DeTable::parse(text).ok()?.into_inner() })
     }
 
     /// Those that concern building, in order.
@@ -143,16 +144,11 @@ impl<'text> Keys<'text> {
         self.sorted(found.into_iter())
     }
 
-    /// The line of a place in the text, from 1.
-    pub(super) fn line_of(&self, at: usize) -> usize {
-        1 + self.text[..at.min(self.text.len())].matches('\n').count()
-    }
-
     /// In the order of the file, with lines.
     fn sorted<T>(&self, found: impl Iterator<Item = (usize, T)>) -> Vec<(usize, T)> {
         let mut found: Vec<(usize, T)> = found.collect();
         found.sort_by_key(|(at, _)| *at);
-        found.into_iter().map(|(at, item)| (self.line_of(at), item)).collect()
+        found.into_iter().map(|(at, item)| (self.lines.line_of(at), item)).collect()
     }
 }
 
