@@ -112,10 +112,14 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     let line_of = |at| lines.line_of(at);
     let mut rules = NetlifyRules::default();
     if let Some(keys) = keys {
-        let ignored = keys.of_building();
+        let ignored = keys.ignored();
         if !ignored.is_empty() {
             let (concern, are) = if ignored.len() == 1 { ("concerns", "is") } else { ("concern", "are") };
             rules.warnings.push((None, format!("{} {concern} building, and {are} ignored", ignored.join(", "))));
+        }
+        if let Some(line) = keys.spa_fallback() {
+            let hint = "a single-page app has the rule `/* /index.html 200`, or `spa` in verge.toml";
+            rules.warnings.push((Some(line), format!("`spa_fallback` is ignored: {hint}")));
         }
         rules.headers.errors.extend(keys.unknown());
         rules.headers.errors.extend(keys.passwords_elsewhere());
@@ -324,16 +328,35 @@ mod tests {
     }
 
     #[test]
+    fn key_of_build_at_the_top_is_an_error_with_a_hint() {
+        for key in ["base", "command", "environment", "ignore", "processing", "publish"] {
+            let error = format!("1: error: unknown table or key `{key}`: it belongs to `[build]`");
+            assert_eq!(parsed(&format!("[{key}]\nx = 1\n")), error);
+        }
+    }
+
+    #[test]
+    fn spa_fallback_is_ignored_and_said() {
+        let text = parsed("[dev]\nx = 1\n[build]\nbase = \"x\"\n");
+        assert_eq!(text, "None: warning: dev concerns building, and is ignored");
+        let text = parsed("\n  spa_fallback = true\n");
+        assert_eq!(
+            text,
+            "Some(2): warning: `spa_fallback` is ignored: a single-page app has the rule `/* /index.html 200`, or `spa` in verge.toml"
+        );
+    }
+
+    #[test]
     fn lines_of_a_large_file_are_found_in_bounded_time() {
         let tables = |key: &str| -> String {
             let table = |index| format!("[[headers]]\nfor = \"/{index}\"\n{key} = {{X-A = \"{index}\"}}\n\n");
-            (0..20_000).map(table).collect::<Vec<_>>().concat()
+            (0..10_000).map(table).collect::<Vec<_>>().concat()
         };
         let rules = parse(Path::new("netlify.toml"), &tables("values"), "demo").unwrap();
-        assert_eq!(rules.headers.headers.last().map(|(line, _)| *line), Some(4 * 19_999 + 1));
+        assert_eq!(rules.headers.headers.last().map(|(line, _)| *line), Some(4 * 9_999 + 1));
         let errors = parse(Path::new("netlify.toml"), &tables("value"), "demo").unwrap_err();
-        assert_eq!(errors.len(), 20_000);
-        assert!(errors[19_999].to_string().starts_with(&format!("netlify.toml:{}: ", 4 * 19_999 + 3)));
+        assert_eq!(errors.len(), 10_000);
+        assert!(errors[9_999].to_string().starts_with(&format!("netlify.toml:{}: ", 4 * 9_999 + 3)));
     }
 
     #[test]

@@ -60,6 +60,12 @@ const OF_TABLES: [(&str, &[&str]); 2] = [
     ("headers", &["for", "values"]),
 ];
 
+/// The keys that people write at the top and that belong to `[build]`. It may have others, which are ignored.
+const BELONG_TO_BUILD: [&str; 6] = ["base", "command", "environment", "ignore", "processing", "publish"];
+
+/// A key at the top that Netlify accepts, and does not document.
+const SPA_FALLBACK: &str = "spa_fallback";
+
 /// The table of functions, each a table with the name of the function.
 const FUNCTIONS: &str = "functions";
 
@@ -81,8 +87,8 @@ impl<'text> Keys<'text> {
         Some(Self { lines, root: DeTable::parse(text).ok()?.into_inner() })
     }
 
-    /// Those that concern building, in order.
-    pub(super) fn of_building(&self) -> Vec<String> {
+    /// Those that concern building and are ignored, in order.
+    pub(super) fn ignored(&self) -> Vec<String> {
         let build = self.root.iter().find(|(key, _)| key.get_ref() == "build");
         let of_build = build.and_then(|(_, value)| value.get_ref().as_table()).into_iter().flatten();
         let of_build = of_build.filter(|(key, _)| !READ_OF_BUILD.contains(&&**key.get_ref()));
@@ -93,19 +99,24 @@ impl<'text> Keys<'text> {
         keys.into_iter().map(|(_, key)| key).collect()
     }
 
+    /// The line of the key `spa_fallback`.
+    pub(super) fn spa_fallback(&self) -> Option<usize> {
+        let key = self.root.keys().find(|key| key.get_ref() == SPA_FALLBACK)?;
+        Some(self.lines.line_of(key.span().start))
+    }
+
     /// Tables and keys at the top that Netlify has not either, with their lines.
     pub(super) fn unknown(&self) -> Vec<(usize, RuleError)> {
         let is_known = |key: &&Spanned<DeString<'_>>| {
             let key = &&**key.get_ref();
             // The error of a password says more.
-            READ.contains(key) || IGNORED.contains(key) || password_line::is_like_line(key)
+            READ.contains(key) || IGNORED.contains(key) || *key == SPA_FALLBACK || password_line::is_like_line(key)
         };
         let unknown = self.root.keys().filter(|key| !is_known(key));
         // Those with a capital are of old versions.
         let suggested = || READ.into_iter().chain(IGNORED).filter(|known| known.starts_with(char::is_lowercase));
         self.sorted(unknown.map(|key| {
-            let is_of_build = READ_OF_BUILD.iter().chain(&["command"]).any(|known| key.get_ref() == known);
-            let hint = if is_of_build {
+            let hint = if BELONG_TO_BUILD.contains(&&**key.get_ref()) {
                 ": it belongs to `[build]`".to_owned()
             } else {
                 suggestion(key.get_ref(), suggested())
