@@ -110,12 +110,16 @@ fn leaves_out(earlier: &Redirect, rule: &Redirect) -> bool {
         && (is_in_part || earlier.is_repeating() || (!earlier.from().is_literal() && leads_there()))
 }
 
-/// Whether it redirects none of its paths, since it would lead to them.
+/// Whether it redirects none of its paths, since it would lead to them. A rule without a host redirects to a URL from all other hosts.
 fn leads_to_itself(rule: &Redirect) -> bool {
-    let is_redirected = |path: &String| rule.captures(&request_of(&SplitPath::new(path))).is_some();
+    let (scheme, host) = rule.site().unwrap_or_default();
+    let is_redirected = |path: &String| {
+        let path = SplitPath::new(path);
+        rule.captures(&RuleRequest::new(scheme, host, None, &path, None)).is_some()
+    };
     matches!(rule.action(), Action::Redirect(_))
-        && rule.is_unconditional()
-        && rule.to().origin().is_none()
+        && !rule.asks_for_query()
+        && (rule.site().is_some() || rule.to().origin().is_none())
         && !rule.from().examples().iter().any(is_redirected)
 }
 
@@ -199,6 +203,28 @@ mod tests {
         ));
         let rule = redirects_file::parse("/a /gone 301").next().unwrap().1.unwrap();
         assert_eq!(redirects(&[("_redirects:1", &rule)], &[], true), [""; 0], "the app answers");
+    }
+
+    #[test]
+    fn rule_of_a_host_that_leads_to_itself_is_named() {
+        for rule in [
+            "https://a.example/x http://a.example/x 302",
+            "https://a.example/* https://a.example/:splat 301",
+            "http://a.example/file.txt /file.txt 301",
+            "https://A.example/x/* https://a.example:443/x/:splat 308",
+        ] {
+            let warnings = warnings_of(rule);
+            assert!(warnings.ends_with("leads to itself, and is ignored"), "{rule}: {warnings}");
+        }
+        for rule in [
+            "http://a.example/x https://a.example/x 302",
+            "https://a.example/* https://a.example:8443/:splat 301",
+            "https://a.example/x https://b.example/x 302",
+            "/x https://a.example/x 302",
+            "https://a.example/* https://a.example/b/:splat 301",
+        ] {
+            assert_eq!(warnings_of(rule), "", "{rule}");
+        }
     }
 
     #[test]

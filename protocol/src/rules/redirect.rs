@@ -133,6 +133,16 @@ impl Redirect {
         self.site.is_none() && self.query.is_empty()
     }
 
+    /// The scheme and the host of the requests that it is for; `None`: any.
+    pub fn site(&self) -> Option<(&'static str, &str)> {
+        self.site.as_ref().map(|site| (site.scheme, &*site.host))
+    }
+
+    /// Whether it asks something of the query of a request.
+    pub fn asks_for_query(&self) -> bool {
+        !self.query.is_empty()
+    }
+
     /// Whether it would redirect on from wherever it leads to. To most of those paths it does not apply.
     pub fn is_repeating(&self) -> bool {
         self.is_repeating
