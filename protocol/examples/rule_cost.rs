@@ -120,6 +120,11 @@ fn worst() {
     worst_redirects("40,000 that lead to themselves", 40_000, same, &path, None);
     let long = |_: usize| redirect("/a/*", &[], &format!("/a{}", "/:splat".repeat(16)));
     worst_redirects("40,000 that lead to ever longer paths", 40_000, long, &path, None);
+    for segment in ["/.", "/...", "/%2e%2e%2e"] {
+        let path = format!("/a{}", segment.repeat(TARGET_MAX / segment.len() - 1));
+        let dots = |_: usize| redirect("/a/*", &[], &format!("/a{}", "/:splat".repeat(16)));
+        worst_redirects(&format!("40,000 that capture `{segment}`"), 40_000, dots, &path, None);
+    }
     let both = |_: usize| redirect("/a/*/a/*", &[], &format!("/a{}", "/:splat".repeat(16)));
     worst_redirects("100 with two `*` that lead to longer paths", 100, both, &path, None);
     let shift = |_: usize| redirect("/a/*/a/*", &[], "/a/:splat/a/a");

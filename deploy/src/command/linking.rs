@@ -14,14 +14,14 @@ use crate::upload::RetryPolicy;
 /// A site that exists, and that nothing but the name in a `package.json` connects with this project.
 #[derive(Debug, thiserror::Error)]
 #[error("site {0} may be another project's: only the name in package.json says that it is this one's")]
-pub(super) struct MayBeAnothers(pub(super) SiteName);
+pub(super) struct SiteOwnerUnknown(pub(super) SiteName);
 
 /// Makes sure that the site is this project's, if only `package.json` names it: templates name many projects alike. It is if it has no
 /// release yet. Otherwise a person decides, or the push is refused. Returns whether a person said so.
 pub(super) async fn confirm_site(named: &NamedSite, client: &Client, context: &Context<'_>) -> Result<bool, Failure> {
     let NamedSite { site, source: SiteSource::Package(_) } = named else { return Ok(false) };
     let Some(newest) = newest_release(site, client, context).await? else { return Ok(false) };
-    let error = MayBeAnothers(site.clone());
+    let error = SiteOwnerUnknown(site.clone());
     let question = format!("{error}.\nIt has {newest}. Push to it, and link this project to it?");
     match context.output.confirm(question) {
         Some(true) => Ok(true),
@@ -63,7 +63,7 @@ pub(super) fn site_to_change(
 ) -> Result<SiteName, Failure> {
     let NamedSite { site, source } = project.named_site(given)?;
     if matches!(source, SiteSource::Package(_)) {
-        let error = MayBeAnothers(site.clone());
+        let error = SiteOwnerUnknown(site.clone());
         let refused = Failure::new(Exit::Refused, &error).hint(Some(named_hint(&site)));
         if context.output.confirm(format!("{error}. Change it?")) != Some(true) {
             return Err(refused);

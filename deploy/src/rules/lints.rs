@@ -10,7 +10,7 @@ use verge_protocol::SitePath;
 use verge_protocol::rules::path_pattern::{Captures, PathPattern, Segment};
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
 
-use self::missing_target::{AnsweringRules, has_file};
+use self::missing_target::{AnsweringRules, Missing, has_file};
 pub(super) use self::replaced_header::warnings as replaced_headers;
 
 /// How many redirects a browser follows, about.
@@ -47,8 +47,17 @@ pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_sin
             ));
         } else if let Some(text) = uncaptured {
             warn(text);
-        } else if !is_single_page && answering.is_redirect_to_nothing(index, rule, &files) {
-            warn(format!("`{rule}` leads to a 404: neither a file nor another rule answers `{}`", rule.to()));
+        } else if !is_single_page && let Some(missing) = answering.missing_target(index, rule, &files) {
+            let to = rule.to();
+            warn(match missing {
+                Missing::Unanswered => {
+                    format!("`{rule}` leads to a 404: neither a file nor another rule answers `{to}`")
+                }
+                Missing::AnsweredAsMiss(other) => format!(
+                    "`{rule}` leads to a 404: there is no file at `{to}`, and no rule for it but `{}`",
+                    rules[other].1
+                ),
+            });
         }
         if is_target_as_meant && !matches!(rule.action(), Action::Redirect(_)) && !has_file(&files, rule) {
             warn(format!("there is no file at `{}`: the response is 404", rule.to()));
@@ -101,12 +110,16 @@ fn leaves_out(earlier: &Redirect, rule: &Redirect) -> bool {
         && (is_in_part || earlier.is_repeating() || (!earlier.from().is_literal() && leads_there()))
 }
 
-/// Whether it redirects none of its paths, since it would lead to them.
+/// Whether it redirects none of its paths, since it would lead to them. A rule without a host redirects to a URL from all other hosts.
 fn leads_to_itself(rule: &Redirect) -> bool {
-    let is_redirected = |path: &String| rule.captures(&request_of(&SplitPath::new(path))).is_some();
+    let (scheme, host) = rule.site().unwrap_or_default();
+    let is_redirected = |path: &String| {
+        let path = SplitPath::new(path);
+        rule.captures(&RuleRequest::new(scheme, host, None, &path, None)).is_some()
+    };
     matches!(rule.action(), Action::Redirect(_))
-        && rule.is_unconditional()
-        && rule.to().origin().is_none()
+        && !rule.asks_for_query()
+        && (rule.site().is_some() || rule.to().origin().is_none())
         && !rule.from().examples().iter().any(is_redirected)
 }
 
@@ -190,6 +203,39 @@ mod tests {
         ));
         let rule = redirects_file::parse("/a /gone 301").next().unwrap().1.unwrap();
         assert_eq!(redirects(&[("_redirects:1", &rule)], &[], true), [""; 0], "the app answers");
+    }
+
+    #[test]
+    fn rule_of_a_host_that_leads_to_itself_is_named() {
+        for rule in [
+            "https://a.example/x http://a.example/x 302",
+            "https://a.example/* https://a.example/:splat 301",
+            "http://a.example/file.txt /file.txt 301",
+            "https://A.example/x/* https://a.example:443/x/:splat 308",
+        ] {
+            let warnings = warnings_of(rule);
+            assert!(warnings.ends_with("leads to itself, and is ignored"), "{rule}: {warnings}");
+        }
+        for rule in [
+            "http://a.example/x https://a.example/x 302",
+            "https://a.example/* https://a.example:8443/:splat 301",
+            "https://a.example/x https://b.example/x 302",
+            "/x https://a.example/x 302",
+            "https://a.example/* https://a.example/b/:splat 301",
+        ] {
+            assert_eq!(warnings_of(rule), "", "{rule}");
+        }
+    }
+
+    #[test]
+    fn redirect_to_a_miss_is_named_with_the_rule_for_misses() {
+        let answers = "neither a file nor another rule answers `/gone`";
+        assert_eq!(warnings_of("/old /gone 301"), format!("_redirects:1: `/old /gone 301` leads to a 404: {answers}"));
+        assert_eq!(
+            warnings_of("/old /gone 301\n/* /file.txt 404"),
+            "_redirects:1: `/old /gone 301` leads to a 404: there is no file at `/gone`, and no rule for it but `/* /file.txt 404`"
+        );
+        assert_eq!(warnings_of("/old /gone/x 301\n/gone/* /file.txt 404"), "");
     }
 
     #[test]

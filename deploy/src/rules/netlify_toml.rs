@@ -1,6 +1,7 @@
 //! `[[redirects]]` and `[[headers]]` of `netlify.toml`.
 
 mod keys;
+mod line_starts;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use verge_protocol::rules::Redirect;
 use verge_protocol::rules::redirect::RedirectError;
 
 use self::keys::Keys;
+use self::line_starts::LineStarts;
 use super::error::RuleError;
 use super::headers_file::{Block, HeaderRules, setting};
 use super::password_line;
@@ -100,19 +102,24 @@ enum Values {
 /// first thing that has not its form.
 pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules, Vec<TomlError>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let keys = Keys::read(text);
+    let lines = LineStarts::of(text);
+    let keys = Keys::read(text, &lines);
     let unknown = keys.as_ref().map(Keys::unknown_of_tables).unwrap_or_default();
     if !unknown.is_empty() {
         return Err(unknown.into_iter().map(|(line, message)| TomlError::new(file, line, message)).collect());
     }
     let toml: NetlifyToml = toml_file::parse(file, text).map_err(|error| vec![error])?;
-    let line_of = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
+    let line_of = |at| lines.line_of(at);
     let mut rules = NetlifyRules::default();
     if let Some(keys) = keys {
-        let ignored = keys.of_building();
+        let ignored = keys.ignored();
         if !ignored.is_empty() {
             let (concern, are) = if ignored.len() == 1 { ("concerns", "is") } else { ("concern", "are") };
             rules.warnings.push((None, format!("{} {concern} building, and {are} ignored", ignored.join(", "))));
+        }
+        if let Some(line) = keys.spa_fallback() {
+            let hint = "a single-page app has the rule `/* /index.html 200`, or `spa` in verge.toml";
+            rules.warnings.push((Some(line), format!("`spa_fallback` is ignored: {hint}")));
         }
         rules.headers.errors.extend(keys.unknown());
         rules.headers.errors.extend(keys.passwords_elsewhere());
@@ -321,6 +328,38 @@ mod tests {
     }
 
     #[test]
+    fn key_of_build_at_the_top_is_an_error_with_a_hint() {
+        for key in ["base", "command", "environment", "ignore", "processing", "publish"] {
+            let error = format!("1: error: unknown table or key `{key}`: it belongs to `[build]`");
+            assert_eq!(parsed(&format!("[{key}]\nx = 1\n")), error);
+        }
+    }
+
+    #[test]
+    fn spa_fallback_is_ignored_and_said() {
+        let text = parsed("[dev]\nx = 1\n[build]\nbase = \"x\"\n");
+        assert_eq!(text, "None: warning: dev concerns building, and is ignored");
+        let text = parsed("\n  spa_fallback = true\n");
+        assert_eq!(
+            text,
+            "Some(2): warning: `spa_fallback` is ignored: a single-page app has the rule `/* /index.html 200`, or `spa` in verge.toml"
+        );
+    }
+
+    #[test]
+    fn lines_of_a_large_file_are_found_in_bounded_time() {
+        let tables = |key: &str| -> String {
+            let table = |index| format!("[[headers]]\nfor = \"/{index}\"\n{key} = {{X-A = \"{index}\"}}\n\n");
+            (0..10_000).map(table).collect::<Vec<_>>().concat()
+        };
+        let rules = parse(Path::new("netlify.toml"), &tables("values"), "demo").unwrap();
+        assert_eq!(rules.headers.headers.last().map(|(line, _)| *line), Some(4 * 9_999 + 1));
+        let errors = parse(Path::new("netlify.toml"), &tables("value"), "demo").unwrap_err();
+        assert_eq!(errors.len(), 10_000);
+        assert!(errors[9_999].to_string().starts_with(&format!("netlify.toml:{}: ", 4 * 9_999 + 3)));
+    }
+
+    #[test]
     fn error_of_a_table_is_at_the_line_of_its_key() {
         for (table, line) in [
             ("[[redirects]]\nfrom = \"/a\"\nto = \"/b\"\n\nstatus = 299\n", 5),
@@ -372,6 +411,19 @@ mod tests {
                 &[],
             ),
             ("[[plugins]]\npackage = \"x\"\n[plugins.inputs]\nbasicAuth = true\n", &[]),
+            ("[Basic-Auth]\n\"/staff/*\" = \"ann:secret\"\n", &[1]),
+            ("x = 1\n[basic_auth.staff]\nann = \"secret\"\n", &[2]),
+            ("[[Basic-Auth]]\nfor = \"/staff/*\"\n[[Basic-Auth]]\nfor = \"/*\"\n", &[1]),
+            ("Basic-Auth = {ann = \"secret\"}\n", &[1]),
+            ("[header.values.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[context.production.headers.values.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[build.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[build]\nheaders = [[{Basic-Auth = \"ann:secret\"}]]\n", &[2]),
+            ("[functions.basic-auth]\nnode_bundler = \"esbuild\"\n", &[]),
+            ("[context.production.functions.basic-auth]\nincluded_files = []\n", &[]),
+            ("[functions]\nBasic-Auth = \"ann:secret\"\n", &[2]),
+            ("[functions.staff.Basic-Auth]\nann = \"secret\"\n", &[1]),
+            ("[functions.basic-auth.Basic-Auth]\nann = \"secret\"\n", &[1]),
         ] {
             assert_eq!(fatal(text), lines, "{text}");
         }

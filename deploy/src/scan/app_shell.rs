@@ -39,8 +39,14 @@ const MOUNT_IDS: [&str; 19] = [
     "vue-app",
 ];
 
-/// Elements that frameworks do not render into, whatever their id.
-const NO_MOUNTS: [&str; 8] = ["a", "canvas", "img", "input", "link", "script", "svg", "video"];
+/// Elements that frameworks do not render into, whatever their id: most cannot hold others.
+const NO_MOUNTS: [&str; 20] = [
+    "a", "area", "audio", "br", "button", "canvas", "embed", "hr", "iframe", "img", "input", "meter", "object",
+    "picture", "progress", "select", "source", "svg", "textarea", "video",
+];
+
+/// Elements that show nothing by themselves, but for what is in them.
+const WRAPPERS: [&str; 4] = ["div", "main", "section", "span"];
 
 /// Elements of a page that has something to say. What is shown while an app loads has none.
 const CONTENT: [&str; 8] = ["article", "form", "h1", "h2", "h3", "h4", "table", "ul"];
@@ -69,7 +75,8 @@ fn evidence_in(page: &Page) -> Option<String> {
     if page.elements.iter().any(|element| element.name == "app-root") && !page.scripts.is_empty() {
         return Some("<app-root> of Angular".to_owned());
     }
-    if page.text_len > TEXT_MAX || page.elements.len() > ELEMENTS_MAX {
+    let visible: Vec<&Element> = page.elements.iter().filter(|element| !element.is_hidden).collect();
+    if page.text_len > TEXT_MAX || visible.len() > ELEMENTS_MAX {
         return None;
     }
     if page.scripts.iter().any(|script| script.text.contains("__sveltekit_")) {
@@ -78,26 +85,23 @@ fn evidence_in(page: &Page) -> Option<String> {
     if page.meta_names.iter().any(|name| name.ends_with("/config/environment")) {
         return Some("an empty page of Ember".to_owned());
     }
-    if page.elements.iter().any(|element| CONTENT.contains(&&*element.name)) {
+    if visible.iter().any(|element| CONTENT.contains(&&*element.name)) {
         return None;
     }
-    let script = page
-        .scripts
-        .iter()
-        .find(|script| script.is_module)
-        .or_else(|| page.scripts.iter().find(|script| is_own(script)))?;
+    let module = page.scripts.iter().find(|script| script.is_module);
     let is_mount = |element: &&Element| MOUNT_IDS.contains(&&*element.id) && !NO_MOUNTS.contains(&&*element.name);
-    let mount = page.elements.iter().find(is_mount);
-    // An island is a part of a page that was rendered before.
-    let custom = page.elements.iter().find(|element| element.name.contains('-') && element.name != "astro-island");
-    let mount = match (mount, custom) {
-        (Some(mount), _) => format!("<{} id=\"{}\">", mount.name, mount.id),
-        (None, Some(custom)) => format!("<{}>", custom.name),
+    let (mount, script) = if let Some(mount) = page.elements.iter().find(is_mount) {
+        let script = module.or_else(|| page.scripts.iter().find(|script| is_own_file(script)))?;
+        (format!("<{} id=\"{}\">", mount.name, mount.id), script)
+    } else if let Some(custom) = only_custom_element(page) {
+        // A component of another host's is a part of a page.
+        let script = page.scripts.iter().find(|script| script.is_module && is_own(script))?;
+        (format!("<{}>", custom.name), script)
+    } else if visible.is_empty() && page.text_len == 0 {
         // Some frameworks render into the body itself.
-        (None, None) if page.elements.is_empty() && page.text_len == 0 && script.is_module => {
-            "an empty body".to_owned()
-        }
-        (None, None) => return None,
+        ("an empty body".to_owned(), module?)
+    } else {
+        return None;
     };
     let script = match &script.source {
         Some(source) => format!("the script {source}"),
@@ -106,12 +110,28 @@ fn evidence_in(page: &Page) -> Option<String> {
     Some(human::line(&format!("{mount} and {script}"), 120))
 }
 
-/// Whether the script is a file of the site itself.
+/// The custom element beside which readers see nothing. One with something beside it is a component of a page.
+fn only_custom_element(page: &Page) -> Option<&Element> {
+    let is_shown = |element: &&Element| !element.is_hidden && !element.is_in_custom;
+    let has_other_text = page.text_len > page.custom_text_len;
+    let mut shown = page.elements.iter().filter(is_shown).filter(|element| !WRAPPERS.contains(&&*element.name));
+    // An island is a part of a page that was rendered before.
+    let custom = shown.next().filter(|element| element.is_custom() && element.name != "astro-island")?;
+    (shown.next().is_none() && !has_other_text).then_some(custom)
+}
+
+/// Whether the script is in the page, or has a path as its address.
 fn is_own(script: &Script) -> bool {
+    let has_host = |source: &str| source.contains("://") || source.starts_with("//");
+    !script.source.as_deref().is_some_and(has_host)
+}
+
+/// Whether the script is a file of the site itself.
+fn is_own_file(script: &Script) -> bool {
     script.source.as_deref().is_some_and(|source| {
         let path = source.split(['?', '#']).next().unwrap_or_default();
-        let is_elsewhere = source.contains("://") || source.starts_with("//");
-        !is_elsewhere && Path::new(path).extension().is_some_and(|extension| extension == "js" || extension == "mjs")
+        let extension = Path::new(path).extension();
+        is_own(script) && extension.is_some_and(|extension| extension == "js" || extension == "mjs")
     })
 }
 
@@ -156,6 +176,39 @@ mod tests {
             ),
             ("<div id=elm></div><script src=elm.js></script>", "<div id=\"elm\"> and the script elm.js"),
             ("<todo-app></todo-app><script type=module src=app.js></script>", "<todo-app> and the script app.js"),
+            ("<my-app></my-app><script type=module src=/assets/x.js></script>", "<my-app> and the script /assets/x.js"),
+            (
+                "<div class=page><my-app><p>Loading…</p><img src=spinner.png></my-app></div>\
+                 <script type=module src=https://stats.example/s.js></script><script type=module src=/a.js></script>",
+                "<my-app> and the script /a.js",
+            ),
+            (
+                "<noscript>Enable it</noscript><my-app></my-app><script type=module>import '/a.js'</script>",
+                "<my-app> and a module script",
+            ),
+            (
+                "<div hidden>No<b hidden>t</b></div><my-app></my-app><script type=module src=/a.js></script>",
+                "<my-app> and the script /a.js",
+            ),
+            (
+                "<form name=contact netlify hidden><input name=x><ul><li>1</ul></form><div id=root></div>\
+                 <script type=module src=/a.js></script>",
+                "<div id=\"root\"> and the script /a.js",
+            ),
+            (
+                "<div style=\"color: red; DISPLAY : none\"><div><h1>Contact</h1></div><form></form></div><div id=root></div>\
+                 <script type=module src=/a.js></script>",
+                "<div id=\"root\"> and the script /a.js",
+            ),
+            (
+                "<input hidden><svg hidden><g></g></svg><my-app></my-app><script type=module src=/a.js></script>",
+                "<my-app> and the script /a.js",
+            ),
+            ("<form hidden></form><script type=module src=/a.js></script>", "an empty body and the script /a.js"),
+            (
+                "<div id=app hidden></div><script type=module src=/a.js></script>",
+                "<div id=\"app\"> and the script /a.js",
+            ),
             ("<body><script type=module>import init from '/x.js'</script></body>", "an empty body and a module script"),
             ("<app-root></app-root><script src=main.js type=module></script>", "<app-root> of Angular"),
             (
@@ -197,6 +250,22 @@ mod tests {
             "<div id=root></div><script async src=https://stats.example/s.js></script>",
             "<div id=root></div><script>track()</script>",
             "<div id=content></div><script type=module src=a.js></script>",
+            "<model-viewer src=a.glb></model-viewer><script type=module src=https://cdn.example/mv.js></script>",
+            "<model-viewer src=a.glb></model-viewer><script type=module src=//cdn.example/mv.js></script>",
+            "<p>Soon</p><count-down></count-down><script type=module src=/c.js></script>",
+            "<count-down></count-down>Soon<script type=module src=/c.js></script>",
+            "<count-down></count-down><img src=logo.png><script type=module src=/c.js></script>",
+            "<site-header></site-header><site-main></site-main><script type=module src=/c.js></script>",
+            "<astro-island></astro-island><my-menu></my-menu><script type=module src=/c.js></script>",
+            "<my-app></my-app><script src=/c.js></script>",
+            "<iframe id=app src=https://x.example/></iframe><script src=/resize.js></script>",
+            "<embed id=app src=a.swf><script src=/resize.js></script>",
+            "<object id=root data=a.pdf></object><script src=/resize.js></script>",
+            "<input hidden><h1>Hello</h1><div id=root></div><script src=a.js></script>",
+            "<svg hidden></svg><h1>Hello</h1><div id=root></div><script src=a.js></script>",
+            "<p hidden>a<h1>Hello</h1><div id=root></div><script src=a.js></script>",
+            "<div hidden><div></div></div><h1>Hello</h1><div id=root></div><script src=a.js></script>",
+            "<h1 style='display:block'>Hello</h1><div id=root></div><script src=a.js></script>",
             "<h1>World clock</h1><world-clock></world-clock><script type=module src=/clock.js></script>",
             "<div id=app><h1>Coming soon</h1></div><script src=/analytics.js></script>",
             "<canvas id=root></canvas><script src=/three.js></script>",

@@ -16,6 +16,8 @@ pub(crate) struct Page {
     pub(crate) meta_names: Vec<String>,
     /// The number of characters of visible text, without white space.
     pub(crate) text_len: usize,
+    /// How many of them are in a custom element.
+    pub(crate) custom_text_len: usize,
     /// The URL that others are relative to: that of the first `base` element.
     pub(crate) base: Option<String>,
     /// The URLs of other pages and files.
@@ -49,6 +51,17 @@ pub(crate) struct Element {
     pub(crate) name: String,
     /// Its attribute `id`, or empty.
     pub(crate) id: String,
+    /// Whether readers do not see it at first, since it is hidden, or in an element that is.
+    pub(crate) is_hidden: bool,
+    /// Whether it is in a custom element.
+    pub(crate) is_in_custom: bool,
+}
+
+impl Element {
+    /// Whether it is a custom element (HTML Standard §4.13.3).
+    pub(crate) fn is_custom(&self) -> bool {
+        is_custom(&self.name)
+    }
 }
 
 /// A script.
@@ -70,6 +83,14 @@ const OPAQUE: [&str; 8] = ["script", "style", "title", "textarea", "noscript", "
 /// Elements that are not visible themselves, and may be anywhere.
 const INVISIBLE: [&str; 11] =
     ["html", "head", "body", "meta", "link", "base", "script", "style", "title", "noscript", "template"];
+
+/// Elements without an end tag, and those whose end tag may be left out (HTML Standard §13.1.2, §13.1.2.4). Where what is in them ends
+/// is not known without a tree.
+const WITHOUT_END: [&str; 30] = [
+    "area", "base", "br", "caption", "col", "colgroup", "dd", "dt", "embed", "hr", "img", "input", "li", "link",
+    "meta", "optgroup", "option", "p", "param", "rp", "rt", "source", "tbody", "td", "tfoot", "th", "thead", "tr",
+    "track", "wbr",
+];
 
 /// Where elements have URLs.
 const LINKS: [(&str, &str, LinkUse); 19] = [
@@ -128,40 +149,42 @@ impl Page {
         let mut emitter = DefaultEmitter::default();
         // Scripts, styles and titles have no elements in them.
         emitter.naively_switch_states(true);
-        // The opaque element that is open, and how many of its name are.
-        let mut opaque: Option<(String, usize)> = None;
+        let mut opaque: Option<Open> = None;
+        let mut outer = Outer::default();
         for token in Tokenizer::new_with_emitter(html, emitter) {
             let Ok(token) = token;
             match (token, &mut opaque) {
                 (Token::StartTag(tag), None) => {
                     let tag = Tag::new(&tag);
-                    page.add_element(&tag);
+                    page.add_element(&tag, &outer);
                     if tag.name == "noscript" {
                         noscripts.push(String::new());
                     }
-                    let is_open = OPAQUE.contains(&&*tag.name) && !(tag.name == "svg" && tag.is_self_closing);
-                    opaque = is_open.then_some((tag.name, 1));
+                    if !OPAQUE.contains(&&*tag.name) {
+                        outer.start(&tag);
+                    } else if !(tag.name == "svg" && tag.is_self_closing) {
+                        opaque = Some(Open::new(&tag.name));
+                    }
                 }
-                (Token::StartTag(tag), Some((name, open))) => {
-                    let is_nested = text(&tag.name) == *name && !tag.self_closing;
-                    *open += usize::from(is_nested);
-                    if name == "svg" {
+                (Token::StartTag(tag), Some(open)) => {
+                    if !tag.self_closing {
+                        open.start(&text(&tag.name));
+                    }
+                    if open.name == "svg" {
                         page.add_links(&Tag::new(&tag));
                     }
                 }
-                (Token::EndTag(tag), Some((name, open))) if text(&tag.name) == *name => {
-                    *open -= 1;
-                    if *open == 0 {
-                        opaque = None;
-                    }
+                (Token::EndTag(tag), None) => outer.end(&text(&tag.name)),
+                (Token::EndTag(tag), Some(_)) => {
+                    opaque.take_if(|open| open.is_ended_by(&text(&tag.name)));
                 }
-                (Token::String(string), None) => page.add_text(&text(&string)),
-                (Token::String(string), Some((name, _))) if name == "script" => {
+                (Token::String(string), None) => page.add_text(&text(&string), &outer),
+                (Token::String(string), Some(open)) if open.name == "script" => {
                     if let Some(script) = page.scripts.last_mut() {
                         script.text.push_str(&text(&string));
                     }
                 }
-                (Token::String(string), Some((name, _))) if name == "noscript" => {
+                (Token::String(string), Some(open)) if open.name == "noscript" => {
                     if let Some(markup) = noscripts.last_mut() {
                         markup.push_str(&text(&string));
                     }
@@ -172,11 +195,15 @@ impl Page {
         page
     }
 
-    fn add_text(&mut self, text: &str) {
-        self.text_len += text.chars().filter(|character| !character.is_whitespace()).count();
+    fn add_text(&mut self, text: &str, outer: &Outer) {
+        let length = text.chars().filter(|character| !character.is_whitespace()).count();
+        if outer.hidden.is_none() {
+            self.text_len += length;
+            self.custom_text_len += if outer.custom.is_some() { length } else { 0 };
+        }
     }
 
-    fn add_element(&mut self, tag: &Tag) {
+    fn add_element(&mut self, tag: &Tag, outer: &Outer) {
         match &*tag.name {
             "script" => {
                 let kind = tag.value("type").map(|kind| kind.trim().to_ascii_lowercase()).unwrap_or_default();
@@ -195,7 +222,12 @@ impl Page {
         self.add_links(tag);
         if !INVISIBLE.contains(&&*tag.name) {
             let id = tag.value("id").unwrap_or_default().to_owned();
-            self.elements.push(Element { name: tag.name.clone(), id });
+            self.elements.push(Element {
+                name: tag.name.clone(),
+                id,
+                is_hidden: outer.hidden.is_some() || tag.is_hidden(),
+                is_in_custom: outer.custom.is_some(),
+            });
         }
     }
 
@@ -233,6 +265,59 @@ impl Page {
     }
 }
 
+/// The elements around a place in the page that tell something about it: of each kind, the outermost that is open.
+#[derive(Default)]
+struct Outer {
+    hidden: Option<Open>,
+    custom: Option<Open>,
+}
+
+impl Outer {
+    /// Notes a start tag; what is in the element is neither a script nor opaque.
+    fn start(&mut self, tag: &Tag) {
+        let kinds = [
+            (&mut self.hidden, tag.is_hidden() && !WITHOUT_END.contains(&&*tag.name)),
+            (&mut self.custom, is_custom(&tag.name)),
+        ];
+        for (open, is_of_kind) in kinds {
+            match open {
+                Some(open) => open.start(&tag.name),
+                None => *open = is_of_kind.then(|| Open::new(&tag.name)),
+            }
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        for open in [&mut self.hidden, &mut self.custom] {
+            open.take_if(|open| open.is_ended_by(name));
+        }
+    }
+}
+
+/// An element that is open.
+struct Open {
+    name: String,
+    /// How many of this name are open: it, and those in it.
+    count: usize,
+}
+
+impl Open {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), count: 1 }
+    }
+
+    /// Notes a start tag in it.
+    fn start(&mut self, name: &str) {
+        self.count += usize::from(self.name == name);
+    }
+
+    /// Whether this end tag in it is its own.
+    fn is_ended_by(&mut self, name: &str) -> bool {
+        self.count -= usize::from(self.name == name);
+        self.count == 0
+    }
+}
+
 /// A start tag.
 struct Tag {
     /// In lowercase.
@@ -250,6 +335,21 @@ impl Tag {
     fn value(&self, wanted: &str) -> Option<&str> {
         self.attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| &**value)
     }
+
+    /// Whether the element is not shown, by itself: style sheets are not read.
+    fn is_hidden(&self) -> bool {
+        let is_not_displayed = |style: &str| {
+            style.split(';').filter_map(|declaration| declaration.split_once(':')).any(|(property, value)| {
+                let value = value.split('!').next().unwrap_or_default();
+                property.trim().eq_ignore_ascii_case("display") && value.trim().eq_ignore_ascii_case("none")
+            })
+        };
+        self.value("hidden").is_some() || self.value("style").is_some_and(is_not_displayed)
+    }
+}
+
+fn is_custom(name: &str) -> bool {
+    name.contains('-')
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -321,6 +421,29 @@ mod tests {
         let scripts: Vec<_> =
             page.scripts.iter().map(|script| (script.source.as_deref(), script.is_module, &*script.text)).collect();
         assert_eq!(scripts, [(Some("/a.js"), true, ""), (None, false, "if (a < b) c('</p>')")]);
+    }
+
+    #[test]
+    fn hidden_elements_and_those_in_custom_ones_end_where_they_do() {
+        for (html, hidden, in_custom, text_len, custom_text_len) in [
+            ("<b hidden>x</b><i>y</i>", &["b"][..], &[][..], 1, 0),
+            ("<b hidden><b><u>x</u></b>y</b><i>z</i>", &["b", "b", "u"], &[], 1, 0),
+            ("<div style='a:b;display: None !important'><u></u></div><i>x</i>", &["div", "u"], &[], 1, 0),
+            ("<i style='display:flex'>x</i><i style='none'>y</i>", &[], &[], 2, 0),
+            ("<input hidden><p hidden>x<p>y", &["input", "p"], &[], 2, 0),
+            ("<svg hidden><g></svg><i>x</i>", &["svg"], &[], 1, 0),
+            ("<a-b>x<u><a-b></a-b></u><i>y</i></a-b>z<b></b>", &[], &["u", "a-b", "i"], 3, 2),
+            ("<a-b><u hidden>x</u></a-b></a-b><b>y</b>", &["u"], &["u"], 1, 0),
+        ] {
+            let page = Page::read(html);
+            let names = |is_one: fn(&Element) -> bool| -> Vec<&str> {
+                page.elements.iter().filter(|element| is_one(element)).map(|element| &*element.name).collect()
+            };
+            assert_eq!(names(|element| element.is_hidden), hidden, "{html}");
+            assert_eq!(names(|element| element.is_in_custom), in_custom, "{html}");
+            assert_eq!((page.text_len, page.custom_text_len), (text_len, custom_text_len), "{html}");
+        }
+        assert_eq!(Page::read("<div hidden><a href=x>x</a></div>").links.len(), 1);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl IgnoreFile {
     }
 
     /// Line and text of each pattern that is to leave out `.well-known` at the root, or something there.
-    pub(super) fn of_well_known(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(super) fn well_known_patterns(&self) -> impl Iterator<Item = (usize, &str)> {
         self.well_known.iter().map(|(line, pattern)| (*line, &**pattern))
     }
 

@@ -99,7 +99,7 @@ impl Selection {
     /// Warns about each pattern of `.assetsignore` that is to leave out what is always included, and each `!pattern` that has brought back
     /// nothing.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let included = self.ignore_file.of_well_known().map(|(line, pattern)| {
+        let included = self.ignore_file.well_known_patterns().map(|(line, pattern)| {
             format!("{IGNORE_FILE}:{line}: `{pattern}` leaves nothing out: {WELL_KNOWN} at the root is always part of the site")
         });
         let unused = self.ignore_file.unused();

@@ -71,7 +71,7 @@ enum Place {
 impl<'a> BuildOutput<'a> {
     /// Reads the names of all files of a build.
     pub(super) fn of(paths: impl Iterator<Item = &'a SitePath> + Clone) -> Self {
-        let is_of_turbopack = turbopack::has_built(paths.clone());
+        let is_of_turbopack = turbopack::is_turbopack_build(paths.clone());
         let (mut siblings, mut families) = (HashMap::new(), HashMap::new());
         for path in paths.filter(|path| is_code(path)) {
             if let Some(hash) = NameHash::find(path.file_name()) {

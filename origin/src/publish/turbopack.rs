@@ -15,7 +15,7 @@ const HASH_LENGTH: usize = 13;
 const SCRIPTS_MIN: usize = 3;
 
 /// Whether a build is one of Turbopack: most scripts where it puts them are named as it does.
-pub(super) fn has_built<'a>(paths: impl Iterator<Item = &'a SitePath>) -> bool {
+pub(super) fn is_turbopack_build<'a>(paths: impl Iterator<Item = &'a SitePath>) -> bool {
     let is_script = |path: &&SitePath| {
         is_in(path, &DIRECTORIES[..1])
             && path.file_name().rsplit_once('.').is_some_and(|(_, extension)| extension == "js")
@@ -84,10 +84,10 @@ mod tests {
             ["08mika-44sn50", "092r-mewpaf3q", "0cz1d0mv5g_q7"].map(|name| format!("_next/static/chunks/{name}.js"));
         let build = |more: &[&str]| {
             let all: Vec<&str> = named.iter().map(String::as_str).chain(more.iter().copied()).collect();
-            has_built(paths(&all).iter())
+            is_turbopack_build(paths(&all).iter())
         };
         assert!(build(&[]) && build(&["_next/static/chunks/a.js", "_next/static/chunks/b.js", "c.js", "d.js"]));
         assert!(!build(&["_next/static/chunks/a.js", "_next/static/chunks/b.js", "_next/static/chunks/c.js"]));
-        assert!(!has_built(paths(&[&*named[0], &*named[1]]).iter()));
+        assert!(!is_turbopack_build(paths(&[&*named[0], &*named[1]]).iter()));
     }
 }

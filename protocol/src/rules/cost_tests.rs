@@ -71,6 +71,11 @@ fn rules_that_lead_to_the_request_itself_are_not_all_tried() {
     // Each location would be 16 times as long as the request.
     assert_eq!(find(rules(40_000, "/a/*", &format!("/a{}", "/:splat".repeat(16))), &path, None), None);
     assert_eq!(find(rules(100, "/a/*/b/*", &format!("/a{}", "/:splat".repeat(16))), &path, None), None);
+    // What is captured has dot segments, or what looks like them.
+    for segment in ["/.", "/...", "/%2e%2e%2e"] {
+        let path = format!("/a{}", segment.repeat(TARGET_MAX / segment.len() - 1));
+        assert_eq!(find(rules(10_000, "/a/*", &format!("/a{}", "/:splat".repeat(16))), &path, None), None, "{segment}");
+    }
 }
 
 #[test]

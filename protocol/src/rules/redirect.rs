@@ -133,6 +133,16 @@ impl Redirect {
         self.site.is_none() && self.query.is_empty()
     }
 
+    /// The scheme and the host of the requests that it is for; `None`: any.
+    pub fn site(&self) -> Option<(&'static str, &str)> {
+        self.site.as_ref().map(|site| (site.scheme, &*site.host))
+    }
+
+    /// Whether it asks something of the query of a request.
+    pub fn asks_for_query(&self) -> bool {
+        !self.query.is_empty()
+    }
+
     /// Whether it would redirect on from wherever it leads to. To most of those paths it does not apply.
     pub fn is_repeating(&self) -> bool {
         self.is_repeating
@@ -385,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn redirect_that_would_lead_on_for_ever_does_not_apply() {
+    fn redirect_that_would_lead_on_without_end_does_not_apply() {
         let at = |from: &str, to: &str, path: &str| {
             location(&rule(from, &[], to, 301).unwrap(), &format!("https://a.example{path}"))
         };
@@ -434,6 +444,9 @@ mod tests {
         assert_eq!(at("a..").unwrap(), "/posts/a../comments?post=a..");
         let hidden = rule("/f/:a", &[("q", ":b")], "/.:a/:b", 301).unwrap();
         assert_eq!(location(&hidden, "https://a.example/f/x?q=.."), None);
+        let percent = rule("/f/:a", &[], "/x/.%:a/y", 301).unwrap();
+        assert_eq!(location(&percent, "https://a.example/f/2e"), None);
+        assert_eq!(location(&percent, "https://a.example/f/2f").unwrap(), "/x/.%2f/y");
         let by_http = rule("https://a.example/*", &[], "http://a.example/x/:splat", 301).unwrap();
         assert_eq!(location(&by_http, "https://a.example/1").unwrap(), "http://a.example/x/1");
         assert_eq!(location(&by_http, "https://a.example/x/1"), None);

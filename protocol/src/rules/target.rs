@@ -136,23 +136,36 @@ impl Target {
     }
 
     /// Whether something captured becomes a dot segment of the path, by itself or with what is beside it.
+    ///
+    /// Takes time in proportion to what is captured, not to the path that it would make: only the ends of a capture can be in one segment with
+    /// something else.
     pub(super) fn captures_dot_segment(&self, captures: &Captures<'_>) -> bool {
-        // Of dots only, encoded or not.
-        let may_be_dots = |part: &str| !part.is_empty() && part.bytes().all(|byte| b".%2eE".contains(&byte));
-        let may_have_dot = |piece: &Piece| match piece {
-            Piece::Text(_) => false,
-            Piece::Capture(name) => captures.get(name).is_some_and(|text| text.split('/').any(may_be_dots)),
-        };
-        if !self.path.iter().any(may_have_dot) {
-            return false;
+        // The segment at hand, as far as it may be one of dots, and whether something captured is in it.
+        let (mut segment, mut is_captured) = (String::new(), false);
+        for (index, piece) in self.path.iter().enumerate() {
+            let (text, is_capture) = match piece {
+                Piece::Text(literal) => (&**literal, false),
+                Piece::Capture(name) => (captures.get(name).unwrap_or_default(), true),
+            };
+            let (end, after) = text.split_once('/').map_or((text, None), |(end, after)| (end, Some(after)));
+            if segment.len() <= DOT_SEGMENT_MAX {
+                segment.push_str(end);
+            }
+            is_captured |= is_capture && !end.is_empty();
+            let Some(after) = after else { continue };
+            if is_captured && is_dot_segment(&segment) {
+                return true;
+            }
+            let (whole, start) = after.rsplit_once('/').map_or(("", after), |(whole, start)| (whole, start));
+            let is_first = || !self.path[..index].contains(piece);
+            if is_capture && is_first() && whole.split('/').any(is_dot_segment) {
+                return true;
+            }
+            segment.clear();
+            segment.push_str(start);
+            is_captured = is_capture && !start.is_empty();
         }
-        let without_dots = |piece: &Piece| match piece {
-            Piece::Text(literal) => literal.to_string(),
-            Piece::Capture(name) => captures.get(name).unwrap_or_default().replace(['.', '%'], "x"),
-        };
-        let count = |path: &str| path.split('/').filter(|segment| is_dot_segment(segment)).count();
-        count(&expand(&self.path, captures, MUST_ENCODE))
-            > count(&self.path.iter().map(without_dots).collect::<String>())
+        is_captured && is_dot_segment(&segment)
     }
 
     /// The path, percent-encoded. It begins with one slash, and has no empty segment but the last. Nor has it dot segments: a client takes them
@@ -237,9 +250,17 @@ fn without_captures(pieces: &[Piece]) -> String {
     pieces.iter().map(text).collect()
 }
 
-/// Whether `segment`, percent-encoded, stands for its own folder or for the one above.
+/// The length of the longest dot segment, in bytes: `%2e%2e`.
+const DOT_SEGMENT_MAX: usize = 6;
+
+/// Whether `segment`, percent-encoded, stands for its own folder or for the one above (URL Standard §4.1, "single-dot" and "double-dot URL path
+/// segment").
 fn is_dot_segment(segment: &str) -> bool {
-    segment.starts_with(['.', '%']) && matches!(&*decode(segment), "." | "..")
+    let dot = |text: &str| -> Option<usize> {
+        ["%2e", "%2E", "."].into_iter().find(|dot| text.starts_with(dot)).map(str::len)
+    };
+    let after = dot(segment).map(|length| &segment[length..]);
+    after.is_some_and(|rest| rest.is_empty() || dot(rest) == Some(rest.len()))
 }
 
 /// `path` without empty segments, but for the last, and without dot segments. One that stands for the folder above a segment that is not
@@ -279,6 +300,8 @@ impl fmt::Debug for Target {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn location(from: &str, to: &str, path: &str, query: Option<&str>) -> String {
@@ -333,6 +356,70 @@ mod tests {
             location("/n/*", "https://a.example/:splat", "/n//evil.example", None),
             "https://a.example/evil.example"
         );
+    }
+
+    #[test]
+    fn captured_dot_segment_is_found_with_what_is_beside_it() {
+        let captures_dot_segment = |from: &str, to: &str, path: &str| {
+            let from: PathPattern = from.parse().unwrap();
+            let target = Target::parse(to, from.names()).unwrap();
+            target.captures_dot_segment(&from.captures(&SplitPath::new(path)).unwrap())
+        };
+        for (from, to, path) in [
+            ("/f/:a", "/x/:a/y", "/f/.."),
+            ("/f/:a", "/x/:a/y", "/f/%2e."),
+            ("/f/:a", "/x/:a", "/f/."),
+            ("/f/:a", "/x/.:a/y", "/f/%2E"),
+            ("/f/:a", "/x/.%:a/y", "/f/2e"),
+            ("/f/:a", "/x/%:a", "/f/2E"),
+            ("/f/:a", "/x/%2:a.", "/f/e"),
+            ("/:a/:b", "/x/%:a:b", "/2/e"),
+            ("/f/*", "/x/:splat/y", "/f/a/../b"),
+            ("/f/*", "/x/:splat", "/f/a/.."),
+            ("/f/*", "/x/:splat/:splat", "/f/../a"),
+            ("/f/*", "/x/.:splat", "/f/./a"),
+            ("/f/*", "/x/:splat.", "/f/a/%2e"),
+            ("/f/*", "/x/%:splat:splat", "/f/2e/."),
+            ("/f/*", "/:splat:splat", "/f/./x/."),
+        ] {
+            assert!(captures_dot_segment(from, to, path), "{from} {to} {path}");
+        }
+        for (from, to, path) in [
+            ("/f/:a", "/x/../:a/./y", "/f/b"),
+            ("/f/:a", "/x/:a", "/f/..."),
+            ("/f/:a", "/x/:a..", "/f/b"),
+            ("/f/:a", "/x/.%:a", "/f/2f"),
+            ("/f/*", "/x/.:splat./y", "/f"),
+            ("/f/*", "/x/.:splat/y", "/f/"),
+            ("/f/*", "/x/:splat", "/f/a/.../..b/%2e%2e%2e/c"),
+            ("/f/*", "/x/?y=:splat", "/f/../a"),
+        ] {
+            assert!(!captures_dot_segment(from, to, path), "{from} {to} {path}");
+        }
+    }
+
+    proptest! {
+        /// Of a segment in which something is captured, each is found.
+        #[test]
+        fn captured_dot_segment_is_found_as_in_the_whole_path(
+            to in "(/|:a|:splat|\\.|%|2e|x){0,9}", path in "/(x|\\.|%|2e|2E){1,2}(/?(\\.|%|2e|x)){0,6}",
+        ) {
+            // Each capture is marked by a byte that no path has.
+            let from: PathPattern = "/:a/*".parse().unwrap();
+            let target = Target::parse(&format!("/x{to}"), from.names()).unwrap();
+            let split = SplitPath::new(&path);
+            let captures = from.captures(&split).unwrap();
+            let marked = |piece: &Piece| match piece {
+                Piece::Text(literal) => literal.to_string(),
+                Piece::Capture(name) => captures.get(name).unwrap_or_default().chars().flat_map(|c| ['\n', c]).collect(),
+            };
+            let whole: String = target.path.iter().map(marked).collect();
+            let is_found = |segment: &str| {
+                let bare = segment.replace('\n', "");
+                segment.contains('\n') && matches!(&*decode(&bare), "." | "..")
+            };
+            prop_assert_eq!(target.captures_dot_segment(&captures), whole.replace("\n/", "/").split('/').any(is_found));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use verge_protocol::SiteName;
 
 use crate::client::Client;
 use crate::command::context::Context;
-use crate::command::linking::{self, MayBeAnothers};
+use crate::command::linking::{self, SiteOwnerUnknown};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::{NamedSite, Project, ProjectError, SiteSource};
@@ -16,7 +16,7 @@ pub(super) const DEMO_SITE: &str = "demo";
 /// A site that another project was pushed to.
 #[derive(Debug, thiserror::Error)]
 #[error("site {site} may be another project's: it was last pushed from {project}")]
-struct IsAnothers {
+struct SiteOfOtherProject {
     site: SiteName,
     project: String,
 }
@@ -63,8 +63,8 @@ pub(super) async fn choose(
     };
     let error: Box<dyn std::error::Error> = match owner(source.as_ref(), projects.get(&site), dir) {
         Owner::This => return Ok(site),
-        Owner::Unknown => Box::new(MayBeAnothers(site.clone())),
-        Owner::Another(project) => Box::new(IsAnothers { site: site.clone(), project }),
+        Owner::Unknown => Box::new(SiteOwnerUnknown(site.clone())),
+        Owner::Another(project) => Box::new(SiteOfOtherProject { site: site.clone(), project }),
     };
     let Some(newest) = linking::newest_release(&site, client, context).await? else { return Ok(site) };
     let question = format!("{error}.\nIt has {newest}. Push to it?");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use verge_protocol::rules::path_pattern::Captures;
+use verge_protocol::rules::path_pattern::{Captures, Segment};
 use verge_protocol::rules::redirect::Fields;
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, SplitPath};
 
@@ -21,23 +21,40 @@ impl AnsweringRules {
         Self { unconditional: RedirectMatcher::new(rules.map(without_conditions).collect()), budget: COMPARED_MAX }
     }
 
-    /// Whether the rule at `index` redirects to one path of the site, at which neither one of `files` nor another rule answers. Without the
-    /// budget to tell, it does not.
-    pub(super) fn is_redirect_to_nothing(&mut self, index: usize, rule: &Redirect, files: &HashSet<&str>) -> bool {
+    /// How the target of the rule at `index` is missed, if the rule redirects to one path of the site, at which neither one of `files` nor another
+    /// rule answers. Without the budget to tell, it is not.
+    pub(super) fn missing_target(&mut self, index: usize, rule: &Redirect, files: &HashSet<&str>) -> Option<Missing> {
         let is_to_one_path =
             matches!(rule.action(), Action::Redirect(_)) && !rule.to().has_captures() && rule.to().origin().is_none();
         if !is_to_one_path || has_file(files, rule) {
-            return false;
+            return None;
         }
         let location = rule.to().path(&Captures::default());
         let rules = self.unconditional.rules();
         let matching =
             self.unconditional.covering(&rules[index], rules.len(), &SplitPath::new(&location), &mut self.budget);
+        let may_answer = |other: &usize| *other != index && !is_for_all_misses(&rules[*other]);
+        if self.budget == 0 || matching.iter().any(may_answer) {
+            return None;
+        }
         // The rule itself does not apply to where it leads.
-        let is_for_misses = |rule: &Redirect| rule.action() == Action::Error(404) && !rule.from().is_literal();
-        let may_answer = |other: &usize| *other != index && !is_for_misses(&rules[*other]);
-        self.budget > 0 && !matching.iter().any(may_answer)
+        let for_misses = matching.iter().copied().filter(|other| *other != index).min();
+        Some(for_misses.map_or(Missing::Unanswered, Missing::AnsweredAsMiss))
     }
+}
+
+/// What a reader finds at a target that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The 404 page of the site.
+    Unanswered,
+    /// What the rule at this index answers to all misses: 404.
+    AnsweredAsMiss(usize),
+}
+
+/// Whether it is the page for all paths that nothing else answers. One for fewer paths with status 404 may be meant for the target.
+fn is_for_all_misses(rule: &Redirect) -> bool {
+    rule.action() == Action::Error(404) && matches!(rule.from().segments(), [Segment::Wildcard])
 }
 
 /// A rule for the same paths that asks nothing of host and query.
@@ -74,7 +91,7 @@ mod tests {
         let files: HashSet<&str> = files.iter().map(SitePath::as_str).collect();
         let mut answering = AnsweringRules::new(rules.iter().map(|(_, rule)| rule));
         let mut is_to_nothing =
-            |(index, rule): (usize, &Redirect)| answering.is_redirect_to_nothing(index, rule, &files);
+            |(index, rule): (usize, &Redirect)| answering.missing_target(index, rule, &files).is_some();
         let found = rules.iter().enumerate().filter(|(index, (_, rule))| is_to_nothing((*index, rule)));
         found.map(|(_, (line, _))| *line).collect()
     }
@@ -130,6 +147,10 @@ mod tests {
             "/old /gone/x/y 301\n/gone/*/y/* / 301",
             "/* /gone 301\n/gone / 302",
             "/old /gone 200",
+            "/old /gone/x 301\n/gone/* /b 404",
+            "/old /gone/x 301\n/gone/:name /b 404",
+            "/old /gone 301\n/gone /b 404",
+            "/old /gone 301\n/g* /b 404",
         ] {
             assert_eq!(lines(text), [0; 0], "{text}");
         }

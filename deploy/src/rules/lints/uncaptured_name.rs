@@ -27,12 +27,14 @@ fn names(to: &str) -> Vec<(&str, &str)> {
     path.split('/').chain(values).chain(fragment.split('/')).filter_map(name_at_start).collect()
 }
 
+/// A name ends as the words of paths do: a placeholder in a path may have letters of any script and hyphens, and what follows is literal.
 fn name_at_start(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix(':')?;
-    let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let is_of_name =
+        |character: char| !character.is_ascii() || character.is_ascii_alphanumeric() || "_-%".contains(character);
     let (name, rest) = text.split_at(text.find(|character| !is_of_name(character)).unwrap_or(text.len()));
     // A number is none, and `:smile:` is a word.
-    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let is_name = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
     (is_name && !rest.starts_with(':')).then_some((name, text))
 }
 
@@ -55,6 +57,14 @@ mod tests {
             ("/a/:x /b/:x/:y.html 200", "y", "`:x`"),
             ("/a id=:id /b?id=:id&to=:to 302", "to", "`:id`"),
             ("/a/:x https://b.example:81/:y", "y", "`:x`"),
+            ("/x/:b /archiv/:año", "año", "`:b`"),
+            ("/posts/:id /blog/:post-id", "post-id", "`:id`"),
+            ("/a/:x /b/:émile", "émile", "`:x`"),
+            ("/a/:x /b/:日付?d=:x", "日付", "`:x`"),
+            ("/a/:x /b/:y-1.html", "y-1", "`:x`"),
+            ("/a/:x /b?q=:e\u{301}t&r=1", "e\u{301}t", "`:x`"),
+            ("/a/:x /b/:a%C3%B1o#c", "a%C3%B1o", "`:x`"),
+            ("/a/:x /b/:y,:x", "y", "`:x`"),
         ] {
             let warning = warning_of(line).unwrap();
             assert!(
@@ -82,6 +92,8 @@ mod tests {
             "/a https://b.example:81/c#:~:text=d",
             "/a /at/:8080",
             "/a /emoji/:smile:",
+            "/a /emoji/:thumbs-up:/x",
+            "/a /emoji/:\u{1f642}",
             "/a /b/:",
             "/a /b?:y",
         ] {

@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::line_starts::LineStarts;
 use crate::rules::error::RuleError;
 use crate::rules::password_line;
 
@@ -59,6 +60,15 @@ const OF_TABLES: [(&str, &[&str]); 2] = [
     ("headers", &["for", "values"]),
 ];
 
+/// The keys that people write at the top and that belong to `[build]`. It may have others, which are ignored.
+const BELONG_TO_BUILD: [&str; 6] = ["base", "command", "environment", "ignore", "processing", "publish"];
+
+/// A key at the top that Netlify accepts, and does not document.
+const SPA_FALLBACK: &str = "spa_fallback";
+
+/// The table of functions, each a table with the name of the function.
+const FUNCTIONS: &str = "functions";
+
 /// How many letters of a misspelled name are wrong, at most.
 const TYPOS_MAX: usize = 2;
 
@@ -67,18 +77,18 @@ const LETTERS_PER_TYPO: usize = 3;
 
 /// The keys of a file.
 pub(super) struct Keys<'text> {
-    text: &'text str,
+    lines: &'text LineStarts,
     root: DeTable<'text>,
 }
 
 impl<'text> Keys<'text> {
-    /// Reads them; `None`: `text` is not TOML.
-    pub(super) fn read(text: &'text str) -> Option<Self> {
-        Some(Self { text, root: DeTable::parse(text).ok()?.into_inner() })
+    /// Reads them; `None`: `text`, which has these `lines`, is not TOML.
+    pub(super) fn read(text: &'text str, lines: &'text LineStarts) -> Option<Self> {
+        Some(Self { lines, root: DeTable::parse(text).ok()?.into_inner() })
     }
 
-    /// Those that concern building, in order.
-    pub(super) fn of_building(&self) -> Vec<String> {
+    /// Those that concern building and are ignored, in order.
+    pub(super) fn ignored(&self) -> Vec<String> {
         let build = self.root.iter().find(|(key, _)| key.get_ref() == "build");
         let of_build = build.and_then(|(_, value)| value.get_ref().as_table()).into_iter().flatten();
         let of_build = of_build.filter(|(key, _)| !READ_OF_BUILD.contains(&&**key.get_ref()));
@@ -89,19 +99,24 @@ impl<'text> Keys<'text> {
         keys.into_iter().map(|(_, key)| key).collect()
     }
 
+    /// The line of the key `spa_fallback`.
+    pub(super) fn spa_fallback(&self) -> Option<usize> {
+        let key = self.root.keys().find(|key| key.get_ref() == SPA_FALLBACK)?;
+        Some(self.lines.line_of(key.span().start))
+    }
+
     /// Tables and keys at the top that Netlify has not either, with their lines.
     pub(super) fn unknown(&self) -> Vec<(usize, RuleError)> {
         let is_known = |key: &&Spanned<DeString<'_>>| {
             let key = &&**key.get_ref();
             // The error of a password says more.
-            READ.contains(key) || IGNORED.contains(key) || password_line::is_like_line(key)
+            READ.contains(key) || IGNORED.contains(key) || *key == SPA_FALLBACK || password_line::is_like_line(key)
         };
         let unknown = self.root.keys().filter(|key| !is_known(key));
         // Those with a capital are of old versions.
         let suggested = || READ.into_iter().chain(IGNORED).filter(|known| known.starts_with(char::is_lowercase));
         self.sorted(unknown.map(|key| {
-            let is_of_build = READ_OF_BUILD.iter().chain(&["command"]).any(|known| key.get_ref() == known);
-            let hint = if is_of_build {
+            let hint = if BELONG_TO_BUILD.contains(&&**key.get_ref()) {
                 ": it belongs to `[build]`".to_owned()
             } else {
                 suggestion(key.get_ref(), suggested())
@@ -127,50 +142,49 @@ impl<'text> Keys<'text> {
         self.sorted(unknown.into_iter())
     }
 
-    /// Passwords in tables that are not read for them, with their lines. Variables of a build and settings of plugins may have such names too.
+    /// Passwords in tables that are not read for them, with their lines, be it texts, lists or tables. Variables of a build, settings of plugins
+    /// and functions may have such names too.
     pub(super) fn passwords_elsewhere(&self) -> Vec<(usize, RuleError)> {
         let mut found = Vec::new();
         for (key, value) in self.root.iter().filter(|(key, _)| !["headers", "redirects"].contains(&&**key.get_ref())) {
             let mut starts = Vec::new();
-            find_passwords(key, value.get_ref(), &mut starts);
+            find_passwords("", key, value.get_ref(), &mut starts);
             let table = key.get_ref();
             found.extend(starts.into_iter().map(|at| (at, RuleError::PasswordInOtherTable(table.to_string()))));
         }
         self.sorted(found.into_iter())
     }
 
-    /// The line of a place in the text, from 1.
-    pub(super) fn line_of(&self, at: usize) -> usize {
-        1 + self.text[..at.min(self.text.len())].matches('\n').count()
-    }
-
     /// In the order of the file, with lines.
     fn sorted<T>(&self, found: impl Iterator<Item = (usize, T)>) -> Vec<(usize, T)> {
         let mut found: Vec<(usize, T)> = found.collect();
         found.sort_by_key(|(at, _)| *at);
-        found.into_iter().map(|(at, item)| (self.line_of(at), item)).collect()
+        found.into_iter().map(|(at, item)| (self.lines.line_of(at), item)).collect()
     }
 }
 
-/// Adds where keys like that of a password are, in `value` and of it.
-fn find_passwords(key: &Spanned<DeString<'_>>, value: &DeValue<'_>, starts: &mut Vec<usize>) {
+/// Adds where keys like that of a password are: `key`, which is one of the table `parent`, or those in its `value`.
+fn find_passwords(parent: &str, key: &Spanned<DeString<'_>>, value: &DeValue<'_>, starts: &mut Vec<usize>) {
     let name = key.get_ref();
     if name.eq_ignore_ascii_case("environment") || name == "plugins" {
         return;
     }
-    // A function may have the name.
-    if password_line::is_like_line(name) && !matches!(value, DeValue::Table(_)) {
+    // A function may have the name, and then it is the name of a table.
+    let is_function = parent == FUNCTIONS && matches!(value, DeValue::Table(_));
+    if password_line::is_like_line(name) && !is_function {
         starts.push(key.span().start);
         return;
     }
-    let of_table = |table: &DeTable<'_>, starts: &mut Vec<usize>| {
-        table.iter().for_each(|(key, value)| find_passwords(key, value.get_ref(), starts));
-    };
+    find_passwords_in(name, value, starts);
+}
+
+/// Adds where keys like that of a password are in `value`, which is that of the key `name`.
+fn find_passwords_in(name: &str, value: &DeValue<'_>, starts: &mut Vec<usize>) {
     match value {
-        DeValue::Table(table) => of_table(table, starts),
-        DeValue::Array(items) => {
-            items.iter().filter_map(|item| item.get_ref().as_table()).for_each(|table| of_table(table, starts));
+        DeValue::Table(table) => {
+            table.iter().for_each(|(key, value)| find_passwords(name, key, value.get_ref(), starts));
         }
+        DeValue::Array(items) => items.iter().for_each(|item| find_passwords_in(name, item.get_ref(), starts)),
         _ => {}
     }
 }
