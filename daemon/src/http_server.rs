@@ -136,10 +136,10 @@ where
 pub struct Clients(Arc<Places>);
 
 impl Clients {
-    /// Closes some of the connections that wait for their client and have not progressed for at least `since`, those first that have something
-    /// to send, and that have waited the longest.
-    pub fn close_stalled(&self, since: Duration) {
-        self.0.close_stalled(since);
+    /// Closes some of the connections whose clients keep memory from others: those first that have not taken anything for `stalled_for`, then
+    /// those that hold more than `held_max` bytes of responses.
+    pub fn relieve(&self, stalled_for: Duration, held_max: usize) {
+        self.0.relieve(stalled_for, held_max);
     }
 }
 

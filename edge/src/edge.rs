@@ -18,6 +18,7 @@ use verge_daemon::private_listener;
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::tls::{Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Tasks};
+use verge_protocol::BLOB_MAX;
 
 use crate::cache::BlobCache;
 use crate::config::Config;
@@ -257,12 +258,14 @@ fn serve_readers(
     plain.chain(encrypted).collect()
 }
 
-/// Closes connections of readers that take nothing while others wait for the memory that they hold.
+/// Closes connections of readers that take nothing, or hold much, while others wait for the memory.
 async fn relieve_memory(blobs: BlobCache, clients: Vec<Clients>, draining: CancellationToken) {
     const STALLED_FOR: Duration = Duration::from_secs(5);
+    // More than what a reader of one file holds: with HTTP/1.1 that is one blob that is sent, and those that are read ahead.
+    const HELD_MAX: usize = 4 * BLOB_MAX;
     while draining.run_until_cancelled(blobs.memory_exhausted()).await.is_some() {
         for clients in &clients {
-            clients.close_stalled(STALLED_FOR);
+            clients.relieve(STALLED_FOR, HELD_MAX);
         }
     }
 }

@@ -26,6 +26,7 @@ mod it {
     mod response_heads;
     mod rollouts;
     mod secured;
+    mod strangers;
     mod tls;
     mod world;
 }

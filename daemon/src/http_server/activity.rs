@@ -1,11 +1,15 @@
 //! What a connection is doing: the basis for deciding whether it may stay.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
+
+/// A piece of a response up to this size, in bytes, is not counted.
+const HELD_MIN: usize = 16 * 1024;
 
 /// How much longer ago the last progress of an idle connection seems to be than that of a busy one, in milliseconds.
 const BUSY_BONUS: u64 = 10_000;
@@ -23,6 +27,8 @@ pub(super) struct Activity {
     ended: AtomicU32,
     /// Requests that wait for the service, not for the client.
     in_service: AtomicU32,
+    /// Bytes of responses that were handed over and not given to the kernel, in pieces of more than [`HELD_MIN`].
+    held: AtomicUsize,
     /// When bytes were written, or a request began or ended, in milliseconds of [`now`].
     progressed_at: AtomicU64,
 }
@@ -35,6 +41,7 @@ impl Activity {
             begun: AtomicU32::new(0),
             ended: AtomicU32::new(0),
             in_service: AtomicU32::new(0),
+            held: AtomicUsize::new(0),
             progressed_at: AtomicU64::new(now()),
         }
     }
@@ -73,15 +80,19 @@ impl Activity {
         self.in_service.load(Relaxed) > 0
     }
 
-    /// Whether there is something to send, as far as it is known here: HTTP/2 may have more.
-    pub(super) fn has_unsent(&self) -> bool {
-        self.in_flight() > 0 || self.is_blocked()
+    /// Bytes that it holds in memory because its client has not taken them; small pieces are not counted.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Relaxed)
     }
 
-    /// Whether it has waited for its client, not for the service, and not progressed, for at least `since`.
-    pub(super) fn waits_for_client(&self, since: Duration) -> bool {
-        let progressed_at = Duration::from_millis(self.progressed_at.load(Relaxed));
-        !self.is_in_service() && Duration::from_millis(now()).saturating_sub(progressed_at) >= since
+    /// Whether the client has yet to take something. HTTP/2 may hold small pieces besides.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.held() > 0 || self.is_blocked() || self.in_flight() > self.in_service.load(Relaxed)
+    }
+
+    /// How long it has not progressed.
+    pub(super) fn stalled_for(&self) -> Duration {
+        Duration::from_millis(now().saturating_sub(self.progressed_at.load(Relaxed)))
     }
 
     #[cfg(test)]
@@ -129,6 +140,35 @@ impl InFlight {
             }
         }
         polled
+    }
+}
+
+/// Bytes of a response, counted until they are dropped.
+struct Held {
+    bytes: Bytes,
+    activity: Arc<Activity>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.activity.held.fetch_sub(self.bytes.len(), Relaxed);
+    }
+}
+
+impl InFlight {
+    /// The same bytes, counted among those that the connection holds unless they are few.
+    pub(super) fn hold(&self, bytes: Bytes) -> Bytes {
+        if bytes.len() <= HELD_MIN {
+            return bytes;
+        }
+        self.activity.held.fetch_add(bytes.len(), Relaxed);
+        Bytes::from_owner(Held { bytes, activity: Arc::clone(&self.activity) })
     }
 }
 

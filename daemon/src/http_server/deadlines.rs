@@ -69,15 +69,16 @@ impl Deadlines {
 
     fn check(&mut self, now: Instant) -> Option<Overdue> {
         let (written, begun, in_flight) = (self.activity.written(), self.activity.begun(), self.activity.in_flight());
-        let is_good = self.activity.is_in_service()
-            || written - self.written >= self.bytes_per_check
-            || (begun, in_flight) != (self.begun, self.in_flight);
+        // While it holds something, only that the client takes it counts.
+        let is_waiting = self.activity.held() > 0 || self.activity.is_blocked();
+        let has_requests = self.activity.is_in_service() || (begun, in_flight) != (self.begun, self.in_flight);
+        let is_good = written - self.written >= self.bytes_per_check || (has_requests && !is_waiting);
         (self.written, self.begun, self.in_flight) = (written, begun, in_flight);
         if is_good {
             self.good_at = now;
             return None;
         }
-        let (timeout, overdue) = if self.activity.has_unsent() {
+        let (timeout, overdue) = if self.activity.waits_for_client() {
             (self.write_timeout, Overdue::Stalled)
         } else {
             (self.idle_timeout, Overdue::Idle)
@@ -175,6 +176,19 @@ mod tests {
         assert_eq!(watched.overdue(|_| {}).await, None);
         drop(request);
         assert_eq!(watched.overdue(|_| {}).await.map(|(overdue, _)| overdue), Some(Overdue::Idle));
+    }
+
+    /// Its other requests may wait for the service, or be answered at once: HTTP/2.
+    #[tokio::test(start_paused = true)]
+    async fn client_that_leaves_a_part_of_a_response_is_stalled_whatever_else_it_asks_for() {
+        let mut watched = Watched::new();
+        let held = InFlight::begin(&watched.activity).hold(vec![0; 100_000].into());
+        let _request = in_service(&watched.activity);
+        let activity = Arc::clone(&watched.activity);
+        let overdue = watched.overdue(|_| drop(InFlight::begin(&activity))).await;
+        assert_eq!(overdue.map(|(overdue, _)| overdue), Some(Overdue::Stalled));
+        drop(held);
+        assert_eq!(watched.overdue(|_| {}).await, None);
     }
 
     #[tokio::test(start_paused = true)]

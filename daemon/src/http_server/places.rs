@@ -1,5 +1,6 @@
 //! Which connections a listener keeps when more come than it has places for.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -80,17 +81,22 @@ impl Places {
         Place { places: Arc::clone(self), network, occupant }
     }
 
-    /// Ends one in [`VACATED`] of the connections that wait for their client and have not progressed for at least `since`: those first that have
-    /// something to send, and that have waited the longest.
-    pub(super) fn close_stalled(&self, since: Duration) {
+    /// Ends one in [`VACATED`] of the connections whose clients keep memory from others: those first that have not progressed for `stalled_for`,
+    /// and for the longest time; then those that hold more than `held_max` bytes, and the most.
+    pub(super) fn relieve(&self, stalled_for: Duration, held_max: usize) {
         let mut taken = self.lock();
         let all = taken.by_network.iter().flat_map(|(network, occupants)| occupants.iter().map(|one| (*network, one)));
-        let stalled = all.filter(|(_, one)| one.activity.waits_for_client(since));
-        let mut stalled: Vec<_> = stalled.map(|(network, one)| (network, Arc::clone(one))).collect();
-        stalled.sort_unstable_by_key(|(_, one)| (!one.activity.has_unsent(), one.activity.rank()));
-        stalled.truncate(stalled.len().div_ceil(VACATED));
-        for (network, occupant) in stalled {
-            taken.end(network, &occupant);
+        let mut holding: Vec<_> = all
+            .filter_map(|(network, occupant)| {
+                let (held, stalled) = (occupant.activity.held(), occupant.activity.stalled_for());
+                let stalled = stalled.as_millis() * u128::from(held > 0 && stalled >= stalled_for);
+                let held = if held > held_max { held } else { 0 };
+                (stalled > 0 || held > 0).then(|| (Reverse((stalled, held)), network, Arc::clone(occupant)))
+            })
+            .collect();
+        holding.sort_unstable_by_key(|(rank, ..)| *rank);
+        for (_, network, occupant) in &holding[..holding.len().div_ceil(VACATED)] {
+            taken.end(*network, occupant);
         }
     }
 
@@ -246,24 +252,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stalled_connections_are_closed_when_asked_and_others_stay() {
+    async fn connections_that_keep_memory_from_others_are_ended_the_longest_stalled_first() {
         let listener = Listener::new(128, 1000);
-        let [idle, busy, waiting, stalled] = [(); 4].map(|()| listener.connect(Ipv4Addr::LOCALHOST));
-        let _requests = [&busy, &stalled].map(InFlight::begin);
-        let mut request = InFlight::begin(&waiting);
-        let _ = request.polled(std::task::Poll::<()>::Pending);
-        for connection in [&idle, &waiting, &stalled] {
-            connection.set_progressed_at(0);
+        let connections @ [idle, busy, much, short, long] = &[(); 5].map(|()| listener.connect(Ipv4Addr::LOCALHOST));
+        let bytes = |length| bytes::Bytes::from(vec![0; length]);
+        let hold = |connection, length| InFlight::begin(connection).hold(bytes(length));
+        let _held = [hold(busy, 50_000), hold(much, 60_000), hold(short, 20_000), hold(long, 20_000)];
+        for (connection, progressed_at) in [(idle, 0), (short, 2), (long, 1)] {
+            connection.set_progressed_at(progressed_at);
         }
-        let close = || listener.places.close_stalled(Duration::from_secs(5));
-        close();
-        listener.settle(3).await;
-        assert!([&idle, &busy, &waiting].into_iter().all(|one| listener.has(one)) && !listener.has(&stalled));
-        close();
-        listener.settle(2).await;
-        close();
-        listener.settle(2).await;
-        assert!(listener.has(&busy) && listener.has(&waiting));
+        for left in [&[0, 1, 2, 3][..], &[0, 1, 2], &[0, 1], &[0, 1]] {
+            listener.places.relieve(Duration::from_secs(5), 50_000);
+            listener.settle(left.len()).await;
+            let are_left: Vec<usize> = (0..5).filter(|index| listener.has(&connections[*index])).collect();
+            assert_eq!(are_left, left);
+        }
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -76,8 +77,8 @@ pin_project! {
     }
 }
 
-impl<B: Body> Body for TrackedBody<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes>> Body for TrackedBody<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
@@ -86,10 +87,8 @@ impl<B: Body> Body for TrackedBody<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
         let polled = this.body.poll_frame(context);
-        match this.in_flight {
-            Some(in_flight) => in_flight.polled(polled),
-            None => polled,
-        }
+        let Some(in_flight) = this.in_flight else { return polled };
+        in_flight.polled(polled).map_ok(|frame| frame.map_data(|bytes| in_flight.hold(bytes)))
     }
 
     fn is_end_stream(&self) -> bool {

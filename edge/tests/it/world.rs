@@ -32,6 +32,16 @@ impl World {
         Self::with_origin(FakeOrigin::start().await, ByteSize(0)).await
     }
 
+    /// An edge that keeps nothing, and has so much memory for what is on its way to readers.
+    pub(super) async fn with_memory_in_flight(memory_in_flight: ByteSize) -> Self {
+        let origin = FakeOrigin::start().await;
+        let (directory, disk_cache, clock) = (tempfile::tempdir().unwrap(), ByteSize(0), Clock::system());
+        let small = Config { memory_cache: ByteSize(0), memory_in_flight, ..config(&origin, &directory, disk_cache) };
+        let edge = Edge::bind_with_clock(small, clock.clone()).await.unwrap();
+        let reader = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        Self { origin, edge, directory, clock, reader, disk_cache }
+    }
+
     /// An edge of an origin that may be offline.
     pub(super) async fn with_origin(origin: FakeOrigin, disk_cache: ByteSize) -> Self {
         let directory = tempfile::tempdir().unwrap();
