@@ -42,6 +42,15 @@ pub use self::token::Token;
 /// The longest time without data in an event stream, which is silent while the origin works.
 const EVENTS_STALL_LIMIT: Duration = Duration::from_mins(2);
 
+/// The maximum size of an answer in bytes: that to a build, which names each blob that is missing, is the largest.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// The maximum size of an error in bytes.
+const ERROR_MAX: usize = 1 << 20;
+
+/// The longest time from the head of an answer to its end; event streams have none.
+const ANSWER_TIME_MAX: Duration = Duration::from_mins(15);
+
 /// The maximum size of a manifest in bytes, compressed and decompressed, as edges have it.
 const COMPRESSED_MANIFEST_MAX: usize = 64 << 20;
 const MANIFEST_MAX: usize = 256 << 20;
@@ -284,27 +293,31 @@ impl Client {
     }
 
     async fn read_bytes(&self, response: Response) -> Result<Vec<u8>, ClientError> {
-        self.read_at_most(response, usize::MAX).await
+        self.read_at_most(response, ANSWER_MAX).await
     }
 
     async fn read_at_most(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, ClientError> {
-        let mut bytes = Vec::new();
-        loop {
-            match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
-                Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() > limit => {
-                    return Err(self.unexpected(format!("more than {limit} bytes")));
+        let answer = async {
+            let mut bytes = Vec::new();
+            loop {
+                match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
+                    Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() > limit => {
+                        return Err(self.unexpected(format!("more than {limit} bytes")));
+                    }
+                    Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
+                    Ok(Ok(None)) => return Ok(bytes),
+                    Ok(Err(error)) => return Err(ClientError::from_transport(&self.origin, &error)),
+                    Err(_) => return Err(ClientError::Stalled { limit: STALL_LIMIT }),
                 }
-                Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
-                Ok(Ok(None)) => return Ok(bytes),
-                Ok(Err(error)) => return Err(ClientError::from_transport(&self.origin, &error)),
-                Err(_) => return Err(ClientError::Stalled { limit: STALL_LIMIT }),
             }
-        }
+        };
+        let in_time = tokio::time::timeout(ANSWER_TIME_MAX, answer).await;
+        in_time.unwrap_or_else(|_| Err(self.unexpected(format!("no end within {} s", ANSWER_TIME_MAX.as_secs()))))
     }
 
     async fn read_error(&self, response: Response) -> ClientError {
         let status = response.status();
-        let bytes = match self.read_bytes(response).await {
+        let bytes = match self.read_at_most(response, ERROR_MAX).await {
             Ok(bytes) => bytes,
             Err(error) => return error,
         };

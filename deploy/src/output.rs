@@ -1,6 +1,7 @@
 //! What a command writes: results to stdout, everything else (progress, warnings, errors) to stderr. On a terminal with progress
 //! bars and colors, elsewhere as plain lines.
 
+mod clean;
 pub mod human;
 mod live_text;
 mod printer;

@@ -8,6 +8,7 @@ use console::Style;
 use indicatif::MultiProgress;
 use serde::Serialize;
 
+use super::clean::clean;
 use super::human;
 use crate::failure::Failure;
 
@@ -77,7 +78,7 @@ impl Output {
     pub fn result(&self, text: impl fmt::Display) -> io::Result<()> {
         let write = || {
             let mut results = lock(&self.0.results);
-            writeln!(results, "{text}")?;
+            writeln!(results, "{}", clean(&text.to_string()))?;
             results.flush()
         };
         match self.above_bars(write) {
@@ -160,7 +161,7 @@ impl Output {
     /// Writes to stderr. Errors are ignored: there is nowhere left to report them.
     fn message(&self, text: impl fmt::Display) {
         self.write_message(|messages| {
-            let _ = writeln!(messages, "{text}").and_then(|()| messages.flush());
+            let _ = writeln!(messages, "{}", clean(&text.to_string())).and_then(|()| messages.flush());
         });
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use verge::client::{Client, Token};
 use verge::output::OutputOptions;
 use verge::push::{Push, PushError, Pushed};
@@ -190,4 +191,21 @@ async fn response_of_another_server_is_unexpected() {
     let world = World::new().await;
     let ran = world.verge_at(&format!("{}/elsewhere", world.origin.url), &["status"]).await.ended(Exit::Failure);
     assert!(ran.stderr.contains(": status 404"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn answer_without_end_is_refused() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let chunk = bytes::Bytes::from_static(&[b' '; 8192]);
+    let endless = move || {
+        let chunks = futures_util::stream::repeat(chunk.clone()).map(Ok::<_, std::convert::Infallible>);
+        async { axum::body::Body::from_stream(chunks) }
+    };
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async { axum::serve(listener, axum::Router::new().fallback(endless)).await.unwrap() });
+    let world = World::new().await;
+    let ran = world.verge_at(&origin, &["sites"]).await.ended(Exit::Failure);
+    let expected = format!("error: unexpected response from {origin}: more than 67108864 bytes");
+    assert!(ran.stderr.contains(&expected), "{}", ran.stderr);
 }
