@@ -140,6 +140,11 @@ listen = "127.0.0.1:{free_port()}"
 tls_listen = "127.0.0.1:{port}"
 private_listen = "127.0.0.1:{free_port()}"
 certificates = [{{ chain = "{folder}/chain.pem", key = "{folder}/key.pem" }}]
+[limits]
+connections = 20000
+trusted_proxies = ["127.0.0.1"]
+requests_per_connection = 100000000
+header_timeout_seconds = 600
 """)
     edge = Server("verge", port, spawn([binaries / "verge-edge", "--config", config], folder / "edge.out"))
     fleet.wait_until_live(1)

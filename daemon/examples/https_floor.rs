@@ -28,6 +28,11 @@ fn files(directory: &str) -> HashMap<String, Bytes> {
     std::fs::read_dir(directory).unwrap().map(|entry| read(entry.unwrap())).collect()
 }
 
+/// For one client that measures.
+fn unlimited() -> HttpLimits {
+    HttpLimits { connections: 20_000, connections_per_address: 20_000, requests: u32::MAX, ..HttpLimits::default() }
+}
+
 async fn run(port: u16, chain: &str, key: &str, directory: &str) {
     let certificate = Certificate::from_pem(&std::fs::read(chain).unwrap(), &std::fs::read(key).unwrap()).unwrap();
     let certificates = Arc::new(Certificates::default());
@@ -37,7 +42,7 @@ async fn run(port: u16, chain: &str, key: &str, directory: &str) {
     let acceptor = TlsAcceptor::new(certificates, Arc::new(tickets));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let files = Arc::new(files(directory));
-    let (limits, tasks) = (HttpLimits { connections: 20_000, ..HttpLimits::default() }, Tasks::default());
+    let (limits, tasks) = (unlimited(), Tasks::default());
     serve_connections("floor", listener, Some(acceptor), &limits, &tasks, move |_| {
         let files = Arc::clone(&files);
         service_fn(move |request: Request<Incoming>| {

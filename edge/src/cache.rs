@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use verge_daemon::{Tasks, error_chain};
-use verge_protocol::{Blob, Digest};
+use verge_protocol::{BLOB_MAX, Blob, Digest};
 
 use self::budget::{Budget, Room};
 use self::memory::Memory;
@@ -20,7 +20,7 @@ use crate::upstream::Upstream;
 pub(crate) use self::recent_failures::{RecentFailures, Unavailable};
 pub(crate) use self::single_flight::{Completer, SingleFlight};
 
-/// Concurrent reads from disk, and likewise concurrent fetches. There are two limits so that an origin that hangs does not block reads from
+/// Concurrent reads from disk, and at most as many concurrent fetches. There are two limits so that an origin that hangs does not block reads from
 /// disk.
 const MAX_CONCURRENT: usize = 64;
 
@@ -44,6 +44,9 @@ type Fetched = Result<(Blob, CacheResult), Unavailable>;
 impl BlobCache {
     /// The memory tier has up to `memory_bytes`; blobs on their way that are not in it, up to `in_flight_bytes`.
     pub(crate) fn new(memory_bytes: u64, in_flight_bytes: u64, disk: Store, upstream: Upstream, tasks: Tasks) -> Self {
+        // Half of the room is for reads from disk, which an origin that hangs does not hold up.
+        let room = usize::try_from(in_flight_bytes).unwrap_or(usize::MAX) / BLOB_MAX;
+        let fetches = (room / 2).clamp(1, MAX_CONCURRENT);
         Self(Arc::new(Tiers {
             memory: Memory::new(memory_bytes),
             budget: Budget::new(memory_bytes.saturating_add(in_flight_bytes)),
@@ -52,7 +55,7 @@ impl BlobCache {
             in_flight: SingleFlight::new("blob fetch", tasks),
             failures: RecentFailures::default(),
             reads: Semaphore::new(MAX_CONCURRENT),
-            fetches: Semaphore::new(MAX_CONCURRENT),
+            fetches: Semaphore::new(fetches),
         }))
     }
 
@@ -109,8 +112,8 @@ impl Tiers {
         if let Some(unavailable) = self.failures.get(&digest) {
             return completer.complete(Err(unavailable));
         }
-        let room = self.room().await;
         let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
+        let room = self.room().await;
         match self.upstream.blob(digest).await {
             Ok(blob) => {
                 let blob = room.hold(blob);
@@ -145,8 +148,8 @@ impl Tiers {
         if !self.disk.contains(Object::Blob(digest)) {
             return None;
         }
-        let room = self.room().await;
         let _permit = self.reads.acquire().await.expect("the semaphore is never closed");
+        let room = self.room().await;
         self.disk.run_blocking(move |store| store.blob(digest)).await?.map(|blob| room.hold(blob))
     }
 

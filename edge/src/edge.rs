@@ -260,13 +260,15 @@ fn serve_readers(
 
 /// Closes connections of readers that take nothing, or hold much, while others wait for the memory.
 async fn relieve_memory(blobs: BlobCache, clients: Vec<Clients>, draining: CancellationToken) {
-    const STALLED_FOR: Duration = Duration::from_secs(5);
+    const STALLED_FOR: Duration = Duration::from_secs(15);
+    const PAUSE: Duration = Duration::from_secs(1);
     // More than what a reader of one file holds: with HTTP/1.1 that is one blob that is sent, and those that are read ahead.
     const HELD_MAX: usize = 4 * BLOB_MAX;
     while draining.run_until_cancelled(blobs.memory_exhausted()).await.is_some() {
         for clients in &clients {
             clients.relieve(STALLED_FOR, HELD_MAX);
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

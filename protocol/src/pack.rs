@@ -138,7 +138,8 @@ impl Decoder {
         self.buffer.advance(HEADER);
         let payload = self.buffer.split_to(length).freeze();
         match flags {
-            PLAIN => Ok(Some(Frame::Blob(Blob::verify(digest, payload)?))),
+            // Copied: the buffer that it is a part of may be twice as large.
+            PLAIN => Ok(Some(Frame::Blob(Blob::verify(digest, Bytes::copy_from_slice(&payload))?))),
             ZSTD => {
                 let plain = zstd::bulk::decompress(&payload, BLOB_MAX)
                     .map_err(|source| PackError::Compression { digest, source })?;

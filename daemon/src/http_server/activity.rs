@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 
 /// A piece of a response up to this size, in bytes, is not counted.
-const HELD_MIN: usize = 16 * 1024;
+const HELD_MIN: usize = 1024;
 
 /// How much longer ago the last progress of an idle connection seems to be than that of a busy one, in milliseconds.
 const BUSY_BONUS: u64 = 10_000;
@@ -42,7 +42,8 @@ impl Activity {
             ended: AtomicU32::new(0),
             in_service: AtomicU32::new(0),
             held: AtomicUsize::new(0),
-            progressed_at: AtomicU64::new(now()),
+            // It is given as much time for its first request as one that has a request.
+            progressed_at: AtomicU64::new(now() + BUSY_BONUS),
         }
     }
 
@@ -51,6 +52,13 @@ impl Activity {
         self.written.fetch_add(bytes as u64, Relaxed);
         self.is_blocked.store(is_blocked, Relaxed);
         if bytes > 0 {
+            self.progressed_at.store(now(), Relaxed);
+        }
+    }
+
+    /// Bytes have come. Those of a request's body are progress.
+    pub(super) fn has_read(&self) {
+        if self.is_in_service() {
             self.progressed_at.store(now(), Relaxed);
         }
     }

@@ -6,16 +6,16 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// How the commands of CI systems begin, within a line: GitHub's older ones and those of Azure.
-const COMMANDS: [&str; 2] = ["##[", "##vso["];
+/// How the commands of CI systems begin, within a line: older ones of GitHub, and those of Azure and `TeamCity`.
+const COMMANDS: [&str; 3] = ["##[", "##vso[", "##teamcity["];
 
 /// `text` with what is dangerous escaped:
 ///
 /// - control characters but line breaks, tabs, and the sequences that set colors;
 /// - characters that reorder or break the text around them (Unicode's bidirectional controls, line and paragraph separators);
-/// - the beginning of a command of a CI system: `::` at the start of a line (GitHub), `##[` and `##vso[` anywhere.
+/// - the beginning of a command of a CI system: `::` at the start of a line (GitHub), `##[`, `##vso[` and `##teamcity[` anywhere.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| byte < b' ' || byte >= 0x7f || byte == b'#' || byte == b':') {
+    if !text.bytes().any(|byte| !(b' '..0x7f).contains(&byte) || matches!(byte, b'#' | b':')) {
         return Cow::Borrowed(text);
     }
     let mut cleaned = String::with_capacity(text.len());

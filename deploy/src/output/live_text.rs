@@ -6,6 +6,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
+use super::clean::clean;
 use super::printer::{Output, lock};
 use super::progress::REPORT_INTERVAL;
 
@@ -38,7 +39,7 @@ impl LiveText {
         let Some(bar) = &self.bar else { return self.print(lines, changes) };
         let (height, width) = Term::stderr().size_checked().unwrap_or((LINES_MAX + LINES_ABOVE, u16::MAX));
         let lines = lines(usize::from(height.saturating_sub(LINES_ABOVE).clamp(1, LINES_MAX)));
-        let fit = |line: &String| console::truncate_str(line, usize::from(width), "…").into_owned();
+        let fit = |line: &String| console::truncate_str(&clean(line), usize::from(width), "…").into_owned();
         bar.set_message(lines.iter().map(fit).collect::<Vec<_>>().join("\n"));
     }
 

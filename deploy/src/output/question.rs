@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, BufRead};
 
 use super::Output;
+use super::clean::clean;
 use super::printer::lock;
 
 impl Output {
@@ -32,7 +33,7 @@ impl Output {
         let mut answers = lock(self.answers());
         let input = answers.as_mut()?;
         self.write_message(|messages| {
-            let _ = write!(messages, "{question}").and_then(|()| messages.flush());
+            let _ = write!(messages, "{}", clean(&question.to_string())).and_then(|()| messages.flush());
         });
         let mut line = String::new();
         Some(input.read_line(&mut line).map_or_else(|_| String::new(), |_| line))

@@ -7,8 +7,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use verge_protocol::Blob;
 use verge_protocol::blob::BLOB_MAX;
 
-/// How long a blob waits for memory before others have to give way.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a blob that waits for memory looks for what can be dropped.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// After how many looks others have to give way: a second.
+const PATIENCE: u32 = 20;
 
 /// The bytes of all blobs in memory: those in the memory tier, those that are being read or fetched, and those that are on their way to
 /// readers, each counted once however many readers it is on its way to. Who needs another waits until there is room.
@@ -27,23 +30,26 @@ impl Budget {
         Self { free: Arc::new(Semaphore::new(bytes)), exhausted: Notify::new() }
     }
 
-    /// Room for a blob of any size. `make_room` is called if there is none at first.
-    pub(super) async fn room(&self, make_room: impl FnOnce()) -> Room {
+    /// Room for a blob of any size. While there is none, `make_room` is called again and again.
+    pub(super) async fn room(&self, make_room: impl Fn()) -> Room {
         let bytes = u32::try_from(BLOB_MAX).unwrap_or(u32::MAX);
         if let Ok(room) = Arc::clone(&self.free).try_acquire_many_owned(bytes) {
             return Room(room);
         }
-        make_room();
         let mut waiting = std::pin::pin!(Arc::clone(&self.free).acquire_many_owned(bytes));
-        loop {
-            match tokio::time::timeout(PATIENCE, waiting.as_mut()).await {
-                Ok(room) => return Room(room.expect("the semaphore is never closed")),
-                Err(_) => self.exhausted.notify_one(),
+        for looks in 1.. {
+            make_room();
+            if let Ok(room) = tokio::time::timeout(LOOK, waiting.as_mut()).await {
+                return Room(room.expect("the semaphore is never closed"));
+            }
+            if looks % PATIENCE == 0 {
+                self.exhausted.notify_one();
             }
         }
+        unreachable!("a wait ends with room")
     }
 
-    /// Waits until a blob has waited for room for [`PATIENCE`].
+    /// Waits until a blob has waited for room for a second.
     pub(super) async fn exhausted(&self) {
         self.exhausted.notified().await;
     }
@@ -82,15 +88,15 @@ mod tests {
         assert_eq!(budget.free(), BLOB_MAX - 1000);
         let part = large.bytes().slice(5..6);
         drop(large);
-        let mut was_asked = false;
-        let room = budget.room(|| was_asked = true);
+        let asked = std::cell::Cell::new(0);
+        let room = budget.room(|| asked.set(asked.get() + 1));
         let exhausted = budget.exhausted();
         tokio::select! {
             biased;
             _ = room => panic!("there is no room"),
             () = exhausted => {}
         }
-        assert!(was_asked);
+        assert!(asked.get() >= PATIENCE);
         drop(part);
         drop(budget.room(|| panic!("there is room")).await);
         drop(small);

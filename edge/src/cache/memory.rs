@@ -31,7 +31,7 @@ impl Memory {
         self.0.invalidate(digest);
     }
 
-    /// Drops now what is to be dropped.
+    /// Drops what is to be dropped. Of that, what was in use a moment ago may need another call.
     pub(super) fn evict(&self) {
         self.0.run_pending_tasks();
     }

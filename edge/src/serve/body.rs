@@ -129,7 +129,8 @@ impl Iterator for Pieces {
     }
 }
 
-/// The bytes of a blob that a piece takes. An error if the size of the blob is not that in the manifest.
+/// The bytes of a blob that a piece takes: copied if they are less than half of it, so that whoever takes them slowly does not keep all of it
+/// in memory. An error if the size of the blob is not that in the manifest.
 pub(super) fn cut(blob: &Blob, piece: &BlobSlice) -> Result<Bytes, Unavailable> {
     let bytes = blob.bytes();
     if bytes.len() as u64 != piece.size {
@@ -137,5 +138,6 @@ pub(super) fn cut(blob: &Blob, piece: &BlobSlice) -> Result<Bytes, Unavailable> 
         return Err(Unavailable::Refused);
     }
     let index = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
-    Ok(bytes.slice(index(piece.skip)..index(piece.skip + piece.take)))
+    let taken = bytes.slice(index(piece.skip)..index(piece.skip + piece.take));
+    Ok(if taken.len() < bytes.len() / 2 { Bytes::copy_from_slice(&taken) } else { taken })
 }
