@@ -25,7 +25,7 @@ use crate::purges::Purges;
 use crate::rollout::Rollouts;
 use crate::store::{Blobs, Database};
 use crate::token::Tokens;
-use crate::uploads::{ActivePacks, Uploads};
+use crate::uploads::{ActivePacks, DESCRIPTION_COMPRESSED_MAX, DescriptionSlots, Uploads};
 
 /// What is made before all else.
 pub(crate) struct Parts {
@@ -195,6 +195,7 @@ fn uploads(
         metrics: Arc::clone(metrics),
         limits: config.limits,
         active_packs: ActivePacks::default(),
+        description_slots: DescriptionSlots::new(2 * DESCRIPTION_COMPRESSED_MAX),
     }
 }
 

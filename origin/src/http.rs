@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod body;
 mod builds;
 mod certificates;
 pub(crate) mod challenges;
@@ -26,17 +27,15 @@ mod sites;
 mod status;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
-use verge_protocol::report::BYTES_MAX;
 
 use crate::app_state::AppState;
 
-/// The largest request body in bytes, unless a route or handler has its own limit.
+/// The largest request body in bytes, unless a handler has its own limit.
 const BODY_MAX: usize = 1 << 20;
 
 /// Every route. The first argument of a handler tells whose token it takes; its `State` arguments tell what it uses.
@@ -82,10 +81,9 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/manifests/{id}", get(manifests::show))
         .route("/v1/blobs", post(blobs::download))
         .route("/v1/secrets", post(secrets::request))
-        .route("/v1/edges/report", post(edges::report).layer(DefaultBodyLimit::max(BYTES_MAX)))
+        .route("/v1/edges/report", post(edges::report))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(map_response(forbid_sniffing))
         .with_state(app)

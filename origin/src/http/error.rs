@@ -6,7 +6,7 @@
 use std::any::Any;
 
 use axum::Json;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use verge_daemon::error_chain;
 use verge_protocol::Region;
@@ -60,7 +60,7 @@ impl ApiError {
     }
 
     /// A failure of the origin: its cause goes to the log, not to the caller.
-    fn internal(error: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = error_chain(error), "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error").hint("see the log of the origin")
     }
@@ -79,7 +79,12 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(self.body)).into_response()
+        let mut response = (self.status, Json(self.body)).into_response();
+        // RFC 9110 §15.5.9. HTTP/2 has no such field: hyper leaves it out there.
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

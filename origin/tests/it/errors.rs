@@ -1,7 +1,11 @@
 //! Requests that are refused, and their errors. None of them changes the live release.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use verge_protocol::api::Progress;
 use verge_protocol::{Blob, Build, Content, Fallback};
 use verge_test_kit::FakeDns;
@@ -226,5 +230,20 @@ async fn deleting_the_token_file_revokes_the_token() {
     let status = |token: String| origin.request_as(&token, Method::GET, "/v1/status").send();
     assert_eq!(status(old).await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(status(origin.daemon.admin_token().expose().to_owned()).await.unwrap().status(), StatusCode::OK);
+    origin.stop().await;
+}
+
+/// Neither waits for a body that does not come.
+#[tokio::test]
+async fn request_without_a_good_token_is_refused_before_its_body_is_read() {
+    let origin = TestOrigin::start().await;
+    for authorization in ["", "Authorization: Bearer vrg_nonsense\r\n"] {
+        let mut client = TcpStream::connect(origin.daemon.addr()).await.unwrap();
+        let head = format!("POST /v1/blobs HTTP/1.1\r\nHost: x\r\n{authorization}Content-Length: 1000000\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(10), client.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
     origin.stop().await;
 }
