@@ -16,6 +16,7 @@ use crate::domains::{DomainSettings, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::{Erasures, Removal};
 use crate::expiry_clock::ExpiryClock;
+use crate::failed_attempts::FailedAttempts;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -91,7 +92,12 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         tasks: tasks.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
+    let tokens = Tokens {
+        database: database.clone(),
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+        failed_attempts: FailedAttempts::new(config.failure_limit),
+    };
     let caa_issuers = CaaIssuers::new(config.authorities.iter().map(|authority| authority.directory.as_str()));
     let domain_settings = domain_settings(config, &caa_issuers);
     let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings);

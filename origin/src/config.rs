@@ -14,6 +14,7 @@ use verge_protocol::DomainName;
 use verge_protocol::api::Limits;
 
 use crate::certificates::{AuthoritySettings, SiteCertificates};
+use crate::failed_attempts::FailureLimit;
 use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub rollout_timing: Timing,
     /// How long requests in progress have to finish at shutdown.
     pub drain_timeout: Duration,
+    /// How often one address may send no valid token. Not a setting.
+    pub failure_limit: FailureLimit,
     /// Limits of builds and packs.
     pub limits: Limits,
 }
@@ -85,6 +88,8 @@ impl Config {
     pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
     /// [`Config::drain_timeout`] when nothing is set.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+    /// [`Config::failure_limit`]; not a setting.
+    pub const FAILURE_LIMIT: FailureLimit = FailureLimit { burst: 20, interval: Duration::from_secs(3) };
     /// [`Config::limits`]; not a setting.
     pub const LIMITS: Limits =
         Limits { files: 100_000, file_bytes: 16 << 30, build_bytes: 64 << 30, pack_bytes: 32 << 20 };
@@ -119,6 +124,7 @@ impl Config {
             expiry_check_interval: Self::EXPIRY_CHECK_INTERVAL,
             rollout_timing: Timing::default(),
             drain_timeout: Self::DRAIN_TIMEOUT,
+            failure_limit: Self::FAILURE_LIMIT,
             limits: Self::LIMITS,
         }
     }

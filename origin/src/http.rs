@@ -27,12 +27,15 @@ mod sites;
 mod status;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Request, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
+use verge_daemon::http_server::Connection;
 
+use self::extract::Peer;
 use crate::app_state::AppState;
 
 /// The largest request body in bytes, unless a handler has its own limit.
@@ -87,6 +90,18 @@ pub(crate) fn router(app: AppState) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(map_response(forbid_sniffing))
         .with_state(app)
+}
+
+/// The service of one connection: it tells the routes the address of the client.
+pub(crate) fn service_of<B>(
+    router: &Router,
+    connection: &Connection,
+) -> MapRequest<Router, impl FnMut(Request<B>) -> Request<B> + Clone + use<B>> {
+    let peer = Peer(connection.peer.ip());
+    MapRequest::new(router.clone(), move |mut request: Request<B>| {
+        request.extensions_mut().insert(peer);
+        request
+    })
 }
 
 /// Has browsers take a response for nothing but what its media type says: it may contain text from anybody, such as a release's message.

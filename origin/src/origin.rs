@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use verge_daemon::http_server::{self, HttpLimits};
+use verge_daemon::http_server::{self, Connection, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, DataDir, Secret, Tasks, error_chain, listen};
@@ -83,16 +83,16 @@ impl Origin {
         start_background_tasks(&config, &app, &tasks).await?;
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
-        let service = TowerToHyperService::new(router);
-        http_server::serve("api", api, &limits, &tasks, service.clone());
+        let service_for =
+            move |connection: Connection| TowerToHyperService::new(http::service_of(&router, &connection));
+        http_server::serve_connections("api", api, None, &limits, &tasks, service_for.clone());
         if let (Some(listener), Some(certificate)) = (challenges, api_certificate) {
             let service = TowerToHyperService::new(http::challenges::router(certificate));
             http_server::serve("challenges", listener, &limits, &tasks, service);
         }
         let acceptor = tls.acceptor(&clock);
         for listener in secured {
-            let service = service.clone();
-            let service_for = move |_| service.clone();
+            let service_for = service_for.clone();
             http_server::serve_connections(
                 "api over TLS",
                 listener,
