@@ -36,6 +36,8 @@ pub struct Config {
     pub challenge_listen: Option<Listen>,
     /// The private listener, for `/healthz` and `/metrics`.
     pub private_listen: Listen,
+    /// Names at which the private listener answers, besides addresses, `localhost` and the name of the machine.
+    pub private_hosts: Vec<DomainName>,
     /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
     /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
@@ -110,6 +112,7 @@ impl Config {
             api_name: None,
             challenge_listen: None,
             private_listen: any_port.into(),
+            private_hosts: Vec::new(),
             sites_url,
             authorities: Vec::new(),
             site_certificates: SiteCertificates::Wildcard,

@@ -112,7 +112,8 @@ impl Origin {
         let problems = app.problems.clone().keep_metrics(tasks.draining().clone());
         drop(tasks.spawn("check storage", problems));
         drop(tasks.spawn("delete unfinished files", delete_unfinished(blobs)));
-        let router = private_listener::router(Arc::new(registry), health);
+        let router =
+            private_listener::at_hosts(private_listener::router(Arc::new(registry), health), &config.private_hosts);
         http_server::serve("private", private, &limits, &tasks, TowerToHyperService::new(router));
         let pin = tls.pin().map(tracing::field::display);
         tracing::info!(%addr, ?tls_addrs, pin, %private_addr, data = %config.data.display(), "origin started");
