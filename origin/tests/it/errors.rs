@@ -68,6 +68,11 @@ async fn every_error_names_the_thing_and_changes_nothing() {
         ("unexpected blob", origin.post_pack("demo", &created, packed(&[Blob::of("other".into()).unwrap()])).await),
         ("truncated pack", origin.post_pack("demo", &created, packed(&good.blobs).slice(..40)).await),
         ("stale epoch", origin.publish("demo", &created, None).await),
+        ("channel of an A-label", origin.request(Method::POST, "/v1/sites/demo/channels/xn").send().await.unwrap()),
+        ("release for it", {
+            let request = json!({"build": created.build, "channel": "xn", "expected": null});
+            origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
+        }),
         ("unknown edge", origin.delete("/v1/edges/nope").await),
         ("forced but not configured", origin.put("/v1/edges/nope/force", json!({"force": "down"})).await),
         ("forced to unknown state", origin.put("/v1/edges/ams-1/force", json!({"force": "dwon"})).await),
