@@ -1,10 +1,13 @@
 //! A daemon's data directory, used by one process at a time.
 
+mod permissions;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use self::permissions::tighten;
 use crate::atomic_file::{self, Durability};
 
 /// A directory locked for exclusive use while this value lives.
@@ -20,6 +23,32 @@ pub enum DataDirError {
     /// It is locked by another process, or by another daemon of this one.
     #[error("data directory {} is in use by another process", .0.display())]
     InUse(PathBuf),
+    /// Other users of the machine can read it, and that cannot be changed.
+    #[error(
+        "data directory {} is open to other users of this machine (mode {mode:o}): it has keys and tokens; run `chmod 700` on it as its owner, or \
+         `chown` it to the user that runs this daemon",
+        path.display()
+    )]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Why they were not changed.
+        source: io::Error,
+    },
+    /// Other users of the machine can read it, and it has nothing of a daemon: perhaps it is the directory of something else.
+    #[error(
+        "{} is open to other users of this machine (mode {mode:o}), and not empty: set `data` to a directory of its own, or, if it is that, run \
+         `chmod 700` on it",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// It cannot be created or written to.
     #[error("failed to open data directory {}", path.display())]
     Unusable {
@@ -31,11 +60,16 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Creates the directory if needed, locks it, and deletes what an earlier process left of [`Self::replace`]. The operating system releases the lock when the process ends, however it ends.
+    /// Creates the directory if needed, locks it, and deletes what an earlier process left of [`Self::replace`]. The operating system releases
+    /// the lock when the process ends, however it ends.
+    ///
+    /// Only its owner can read it and the files in it, such as keys and tokens: permissions that an earlier version or somebody else has left
+    /// open are taken back.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
         // Tokens and sites are for the owner only.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        tighten(path)?;
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {
