@@ -1,12 +1,14 @@
 //! A daemon's data directory, used by one process at a time.
 
+mod error;
 mod permissions;
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+pub use self::error::DataDirError;
 use self::permissions::tighten;
 use crate::atomic_file::{self, Durability};
 
@@ -15,48 +17,6 @@ use crate::atomic_file::{self, Durability};
 pub struct DataDir {
     path: PathBuf,
     lock: File,
-}
-
-/// Why a directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DataDirError {
-    /// It is locked by another process, or by another daemon of this one.
-    #[error("data directory {} is in use by another process", .0.display())]
-    InUse(PathBuf),
-    /// Other users of the machine can read it, and that cannot be changed.
-    #[error(
-        "data directory {} is open to other users of this machine (mode {mode:o}): it has keys and tokens; run `chmod 700` on it as its owner, or \
-         `chown` it to the user that runs this daemon",
-        path.display()
-    )]
-    Open {
-        /// The directory.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-        /// Why they were not changed.
-        source: io::Error,
-    },
-    /// Other users of the machine can read it, and it has nothing of a daemon: perhaps it is the directory of something else.
-    #[error(
-        "{} is open to other users of this machine (mode {mode:o}), and not empty: set `data` to a directory of its own, or, if it is that, run \
-         `chmod 700` on it",
-        path.display()
-    )]
-    Foreign {
-        /// The directory.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// It cannot be created or written to.
-    #[error("failed to open data directory {}", path.display())]
-    Unusable {
-        /// The directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
 }
 
 impl DataDir {
@@ -70,7 +30,9 @@ impl DataDir {
         // Tokens and sites are for the owner only.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         tighten(path)?;
-        let lock = File::create(path.join("lock")).map_err(unusable)?;
+        let mut options = File::options();
+        let lock =
+            options.write(true).create(true).truncate(true).mode(0o600).open(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {
                 atomic_file::delete_unfinished(path).map_err(unusable)?;

@@ -38,9 +38,6 @@ use verge_daemon::http_server::Connection;
 use self::extract::Peer;
 use crate::app_state::AppState;
 
-/// The largest request body in bytes, unless a handler has its own limit.
-const BODY_MAX: usize = 1 << 20;
-
 /// Every route. The first argument of a handler tells whose token it takes; its `State` arguments tell what it uses.
 pub(crate) fn router(app: AppState) -> Router {
     Router::new()

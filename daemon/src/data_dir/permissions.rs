@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::DataDirError;
+use super::error::DataDirError;
 
 /// Files by which the directory of a daemon is known.
 const MARKS: [&str; 4] = ["lock", "edge.key", "origin.db", "state.json"];
@@ -18,7 +18,8 @@ pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
     let unusable = |source| DataDirError::Unusable { path: directory.to_owned(), source };
     let mode = mode(&std::fs::metadata(directory).map_err(unusable)?);
     let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unusable)?;
-    if is_open(mode) {
+    let was_open = is_open(mode);
+    if was_open {
         if !is_of_daemon(&entries) {
             return Err(DataDirError::Foreign { path: directory.to_owned(), mode });
         }
@@ -26,11 +27,12 @@ pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
     }
     for entry in entries {
         match tighten_file(&entry) {
-            Ok(None) => {}
-            Ok(Some(mode)) => {
+            // In a directory that was closed nobody could read it: the mode of a new database is left to the umask.
+            Ok(Some(mode)) if was_open => {
                 let was = format!("{mode:o}");
                 tracing::warn!(path = %entry.path().display(), was, now = "600", "a file of the data directory was open to other users");
             }
+            Ok(_) => {}
             // The directory protects it.
             Err(error) => tracing::warn!(path = %entry.path().display(), %error, "failed to set permissions"),
         }

@@ -13,6 +13,9 @@ use tokio::time::{Instant, timeout};
 use self::pace::Pace;
 use super::error::ApiError;
 
+/// The largest request body in bytes, unless a handler has its own limit.
+pub(super) const BODY_MAX: usize = 1 << 20;
+
 /// A request body as it arrives. A client that sends too little is answered 408, and its connection is closed since the body has no end.
 pub(super) struct BodyReader {
     body: axum::body::BodyDataStream,

@@ -8,8 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::BODY_MAX;
-use super::body::read_body;
+use super::body::{BODY_MAX, read_body};
 use super::error::ApiError;
 
 /// The parameters in the path.

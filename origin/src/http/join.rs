@@ -62,13 +62,12 @@ async fn issue(
 pub(super) async fn join(
     peer: Peer,
     State(tokens): State<Tokens>,
-    State(database): State<Database>,
-    State(clock): State<Clock>,
     State(feed): State<Feed>,
     State(fleet): State<Fleet>,
     State(sites_url): State<SitesUrl>,
     JsonBody(JoinRequest { secret, public_key }): JsonBody<JoinRequest, REQUEST_MAX>,
 ) -> Result<Json<Joined>, ApiError> {
+    let Tokens { database, clock, .. } = &tokens;
     if let Some(key) = &public_key {
         let checked = sealing::check_public_key(key);
         checked.map_err(|error| ApiError::bad_request("invalid_key", error.to_string()))?;

@@ -34,7 +34,7 @@ pub(super) enum TooSlow {
 impl Pace {
     /// How long to wait for the next bytes before [`Self::waited`] is to be told.
     pub(super) fn patience(&self) -> Duration {
-        (IDLE_TIMEOUT - self.idle).min(WINDOW - self.waited)
+        IDLE_TIMEOUT.saturating_sub(self.idle).min(WINDOW.saturating_sub(self.waited))
     }
 
     /// Notes that the client was waited for, and what it sent.
