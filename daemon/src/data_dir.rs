@@ -1,10 +1,15 @@
 //! A daemon's data directory, used by one process at a time.
 
+mod error;
+mod permissions;
+
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+pub use self::error::DataDirError;
+use self::permissions::tighten;
 use crate::atomic_file::{self, Durability};
 
 /// A directory locked for exclusive use while this value lives.
@@ -14,29 +19,20 @@ pub struct DataDir {
     lock: File,
 }
 
-/// Why a directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DataDirError {
-    /// It is locked by another process, or by another daemon of this one.
-    #[error("data directory {} is in use by another process", .0.display())]
-    InUse(PathBuf),
-    /// It cannot be created or written to.
-    #[error("failed to open data directory {}", path.display())]
-    Unusable {
-        /// The directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-}
-
 impl DataDir {
-    /// Creates the directory if needed, locks it, and deletes what an earlier process left of [`Self::replace`]. The operating system releases the lock when the process ends, however it ends.
+    /// Creates the directory if needed, locks it, and deletes what an earlier process left of [`Self::replace`]. The operating system releases
+    /// the lock when the process ends, however it ends.
+    ///
+    /// Only its owner can read it and the files in it, such as keys and tokens: permissions that an earlier version or somebody else has left
+    /// open are taken back.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
         // Tokens and sites are for the owner only.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        let lock = File::create(path.join("lock")).map_err(unusable)?;
+        tighten(path)?;
+        let mut options = File::options();
+        let lock =
+            options.write(true).create(true).truncate(true).mode(0o600).open(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {
                 atomic_file::delete_unfinished(path).map_err(unusable)?;

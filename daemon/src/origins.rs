@@ -105,7 +105,7 @@ fn message(error: Option<&ErrorBody>) -> String {
 /// What the operator can do about a status.
 fn hint(status: StatusCode, error: Option<&ErrorBody>) -> &'static str {
     match status {
-        StatusCode::UNAUTHORIZED => {
+        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS if is_token_invalid(status, error) => {
             "; issue a new token with `verge edges token` or `verge dns token` and put it into `token_file`"
         }
         StatusCode::FORBIDDEN if error.is_some_and(|error| error.code == "wrong_token") => {
@@ -113,6 +113,15 @@ fn hint(status: StatusCode, error: Option<&ErrorBody>) -> &'static str {
         }
         StatusCode::FORBIDDEN => "; edges and name servers need their own tokens",
         _ => "",
+    }
+}
+
+/// Whether the origin does not know the token. It answers so in another way to those that have asked too often.
+fn is_token_invalid(status: StatusCode, error: Option<&ErrorBody>) -> bool {
+    match status {
+        StatusCode::UNAUTHORIZED => true,
+        StatusCode::TOO_MANY_REQUESTS => error.is_some_and(|error| error.code == "too_many_failures"),
+        _ => false,
     }
 }
 
@@ -136,7 +145,8 @@ impl OriginError {
 
     /// Whether the origin refused the request because of the token, which no retry changes.
     pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. })
+        let Self::Status { status, error, .. } = self else { return false };
+        *status == StatusCode::FORBIDDEN || is_token_invalid(*status, error.as_deref())
     }
 
     /// Whether the origin itself, and not a proxy, answered that it does not have what was requested or cannot read it.

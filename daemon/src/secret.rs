@@ -56,10 +56,7 @@ impl Secret {
                     path: path.display().to_string(),
                     source,
                 })?;
-                if is_readable_by_all(path) {
-                    let path = path.display();
-                    tracing::warn!(%path, "every user of this machine can read the secret in this file: use `chmod 600`");
-                }
+                warn_if_readable_by_all(path);
                 Ok(Self(text.trim().to_owned()))
             }
         }
@@ -80,6 +77,14 @@ impl PartialEq for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(…)")
+    }
+}
+
+/// Logs that every user of the machine can read the secret in a file, if that is so.
+pub fn warn_if_readable_by_all(path: &Path) {
+    if is_readable_by_all(path) {
+        let path = path.display();
+        tracing::warn!(%path, "every user of this machine can read the secret in this file: use `chmod 600`");
     }
 }
 

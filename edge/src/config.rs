@@ -43,6 +43,8 @@ pub struct Config {
     pub https_port: Option<u16>,
     /// Listener for `/healthz` and `/metrics`, for the operator's own network.
     pub private_listen: Listen,
+    /// Names at which the private listener answers, besides addresses, `localhost` and the name of the machine.
+    pub private_hosts: Vec<DomainName>,
     /// Sites are served at `<site>.<base domain>`, under each of these. At least one.
     pub base_domains: Vec<DomainName>,
     /// The public URL of this edge, as reported to the origin. `None`: an edge on loopback reports its bound address.
@@ -100,6 +102,7 @@ impl Config {
             certificates: Vec::new(),
             https_port: None,
             private_listen: any_port.into(),
+            private_hosts: Vec::new(),
             base_domains: vec![DomainName::localhost()],
             url: None,
             memory_cache: Self::MEMORY_CACHE,

@@ -160,6 +160,7 @@ impl Edge {
         registry.register_collector(Box::new(Gauges(gauge_values(check.clone(), blobs.clone()))));
         let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);
+        let router = private_listener::at_hosts(router, &config.private_hosts);
         serve("private listener", private_listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         let https = tls_addrs.first().map(|address| Https {
             certificates: Arc::clone(presented.certificates()),

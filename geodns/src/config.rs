@@ -46,6 +46,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The listener for health, metrics and explanations, for the operator's own network.
     pub private_listen: Listen,
+    /// Names at which the private listener answers, besides addresses, `localhost` and the name of the machine.
+    pub private_hosts: Vec<DomainName>,
     /// UDP threads per address.
     pub workers: usize,
     /// The zones to answer for. At least one.
@@ -83,6 +85,7 @@ impl Config {
             data,
             listen: vec![any_port],
             private_listen: any_port.into(),
+            private_hosts: Vec::new(),
             workers: Self::default_workers(),
             zones,
             locations: Vec::new(),
@@ -144,6 +147,7 @@ impl fmt::Debug for Config {
             .field("data", &self.data)
             .field("listen", &self.listen)
             .field("private_listen", &self.private_listen)
+            .field("private_hosts", &self.private_hosts)
             .field("workers", &self.workers)
             .field("zones", &self.zones)
             .field("locations", &self.locations)

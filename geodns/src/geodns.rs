@@ -165,7 +165,7 @@ impl GeoDns {
             health: prober.table(),
             name_server: config.name.clone(),
         };
-        let router = routes(registry, explanations, readiness);
+        let router = private_listener::at_hosts(routes(registry, explanations, readiness), &config.private_hosts);
         serve("private listener", private_listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         answer_queries(opened, &config, &snapshots, &metrics, &tasks);
         builder.run(&tasks);

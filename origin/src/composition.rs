@@ -16,6 +16,7 @@ use crate::domains::{DomainSettings, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::{Erasures, Removal};
 use crate::expiry_clock::ExpiryClock;
+use crate::failed_attempts::FailedAttempts;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -25,7 +26,7 @@ use crate::purges::Purges;
 use crate::rollout::Rollouts;
 use crate::store::{Blobs, Database};
 use crate::token::Tokens;
-use crate::uploads::{ActivePacks, Uploads};
+use crate::uploads::{ActivePacks, DESCRIPTION_COMPRESSED_MAX, DescriptionSlots, Uploads};
 
 /// What is made before all else.
 pub(crate) struct Parts {
@@ -91,7 +92,12 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         tasks: tasks.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
+    let tokens = Tokens {
+        database: database.clone(),
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+        failed_attempts: FailedAttempts::new(config.failure_limit),
+    };
     let caa_issuers = CaaIssuers::new(config.authorities.iter().map(|authority| authority.directory.as_str()));
     let domain_settings = domain_settings(config, &caa_issuers);
     let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings);
@@ -195,6 +201,7 @@ fn uploads(
         metrics: Arc::clone(metrics),
         limits: config.limits,
         active_packs: ActivePacks::default(),
+        description_slots: DescriptionSlots::new(2 * DESCRIPTION_COMPRESSED_MAX),
     }
 }
 

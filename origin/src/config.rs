@@ -15,6 +15,7 @@ use verge_protocol::DomainName;
 use verge_protocol::api::Limits;
 
 use crate::certificates::{AuthoritySettings, SiteCertificates};
+use crate::failed_attempts::FailureLimit;
 use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub challenge_listen: Option<Listen>,
     /// The private listener, for `/healthz` and `/metrics`.
     pub private_listen: Listen,
+    /// Names at which the private listener answers, besides addresses, `localhost` and the name of the machine.
+    pub private_hosts: Vec<DomainName>,
     /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
     /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
@@ -67,6 +70,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// What the clients of each public listener may take.
     pub http_limits: HttpLimits,
+    /// How often one address may send no valid token. Not a setting.
+    pub failure_limit: FailureLimit,
     /// Limits of builds and packs.
     pub limits: Limits,
 }
@@ -88,6 +93,8 @@ impl Config {
     pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
     /// [`Config::drain_timeout`] when nothing is set.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+    /// [`Config::failure_limit`]; not a setting.
+    pub const FAILURE_LIMIT: FailureLimit = FailureLimit { burst: 20, interval: Duration::from_secs(3) };
     /// [`Config::limits`]; not a setting.
     pub const LIMITS: Limits =
         Limits { files: 100_000, file_bytes: 16 << 30, build_bytes: 64 << 30, pack_bytes: 32 << 20 };
@@ -108,6 +115,7 @@ impl Config {
             api_name: None,
             challenge_listen: None,
             private_listen: any_port.into(),
+            private_hosts: Vec::new(),
             sites_url,
             authorities: Vec::new(),
             site_certificates: SiteCertificates::Wildcard,
@@ -123,6 +131,7 @@ impl Config {
             rollout_timing: Timing::default(),
             http_limits: HttpLimits::default(),
             drain_timeout: Self::DRAIN_TIMEOUT,
+            failure_limit: Self::FAILURE_LIMIT,
             limits: Self::LIMITS,
         }
     }

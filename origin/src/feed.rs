@@ -1,5 +1,6 @@
 //! The change feed: every write to the table `state`, in order.
 
+mod open_feeds;
 mod recent_rows;
 mod row_messages;
 
@@ -14,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::{Clock, Tasks, error_chain};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::state::Row;
-use verge_protocol::{Checkpoint, Generation, Position};
+use verge_protocol::{Checkpoint, Digest, Generation, Position};
 
+use self::open_feeds::{OpenFeed, OpenFeeds};
 use self::recent_rows::RecentRows;
 pub(crate) use self::row_messages::row_messages;
 use crate::metrics::Metrics;
@@ -33,6 +35,7 @@ pub(crate) struct Feed {
     /// Notified when a token may have stopped working.
     tokens: watch::Sender<()>,
     recent: RecentRows,
+    open: OpenFeeds,
 }
 
 impl Feed {
@@ -45,7 +48,8 @@ impl Feed {
     ) -> Result<Self, StoreError> {
         let committed = watch::Sender::new(database.position().await?);
         let tokens = watch::Sender::new(());
-        Ok(Self { database, clock, tasks, metrics, committed, tokens, recent: RecentRows::default() })
+        let (recent, open) = (RecentRows::default(), OpenFeeds::default());
+        Ok(Self { database, clock, tasks, metrics, committed, tokens, recent, open })
     }
 
     /// The position of the last committed write.
@@ -97,9 +101,11 @@ impl Feed {
         self.tokens.send_replace(());
     }
 
-    /// Subscribes to the writes after `since`, or to the whole table and all later writes. `subscriber` is for people to read.
-    pub(crate) fn subscribe(&self, subscriber: String, since: Option<Checkpoint>) -> Subscription {
+    /// Subscribes to the writes after `since`, or to the whole table and all later writes. `subscriber` is for people to read. Ends when
+    /// its token has opened a number of newer subscriptions.
+    pub(crate) fn subscribe(&self, subscriber: String, token: Digest, since: Option<Checkpoint>) -> Subscription {
         Subscription {
+            open: self.open.open(&subscriber, token),
             feed: self.clone(),
             committed: self.committed.subscribe(),
             tokens: self.tokens.subscribe(),
@@ -167,6 +173,7 @@ pub(crate) struct Subscription {
     /// All rows up to here are in the queue, or were.
     at: Checkpoint,
     queue: VecDeque<FeedMessage>,
+    open: OpenFeed,
     _counted: Counted,
 }
 
@@ -179,9 +186,12 @@ enum Stage {
 }
 
 impl Subscription {
-    /// Waits for the next event. `None` is the end: after a reset, or when the origin drains.
+    /// Waits for the next event. `None` is the end: after a reset, when newer subscriptions have taken its place, or when the origin drains.
     pub(crate) async fn next(&mut self) -> Result<Option<FeedMessage>, StoreError> {
         loop {
+            if self.open.closed().is_cancelled() {
+                return Ok(None);
+            }
             if let Some(message) = self.queue.pop_front() {
                 return Ok(Some(message));
             }
@@ -261,6 +271,7 @@ impl Subscription {
             () = tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)) => {}
             Ok(()) = self.tokens.changed() => {}
             () = self.draining.cancelled() => return false,
+            () = self.open.closed().cancelled() => return false,
         }
         self.queue.push_back(FeedMessage { at: self.at, event: FeedEvent::Heartbeat });
         true

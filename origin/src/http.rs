@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod body;
 mod builds;
 mod certificates;
 pub(crate) mod challenges;
@@ -26,18 +27,16 @@ mod sites;
 mod status;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Request, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
-use verge_protocol::report::BYTES_MAX;
+use verge_daemon::http_server::Connection;
 
+use self::extract::Peer;
 use crate::app_state::AppState;
-
-/// The largest request body in bytes, unless a route or handler has its own limit.
-const BODY_MAX: usize = 1 << 20;
 
 /// Every route. The first argument of a handler tells whose token it takes; its `State` arguments tell what it uses.
 pub(crate) fn router(app: AppState) -> Router {
@@ -82,13 +81,24 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/manifests/{id}", get(manifests::show))
         .route("/v1/blobs", post(blobs::download))
         .route("/v1/secrets", post(secrets::request))
-        .route("/v1/edges/report", post(edges::report).layer(DefaultBodyLimit::max(BYTES_MAX)))
+        .route("/v1/edges/report", post(edges::report))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(map_response(forbid_sniffing))
         .with_state(app)
+}
+
+/// The service of one connection: it tells the routes the address of the client.
+pub(crate) fn service_of<B>(
+    router: &Router,
+    connection: &Connection,
+) -> MapRequest<Router, impl FnMut(Request<B>) -> Request<B> + Clone + use<B>> {
+    let peer = Peer(connection.peer.ip());
+    MapRequest::new(router.clone(), move |mut request: Request<B>| {
+        request.extensions_mut().insert(peer);
+        request
+    })
 }
 
 /// Has browsers take a response for nothing but what its media type says: it may contain text from anybody, such as a release's message.

@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     problems: Family<[(&'static str, &'static str); 1], Gauge>,
     /// Requests with a token that is well formed and unknown.
     unknown_tokens: Counter,
+    /// Requests without a valid token or join code from an address that has sent too many.
+    pub(crate) failures_limited: Counter,
     /// When the last one came.
     unknown_token_last: AtomicU64,
 }
@@ -75,6 +77,11 @@ impl Metrics {
         );
         counter("edge_reports", "Reports received from edges", &self.edge_reports);
         counter("unknown_tokens", "Requests with a token that this origin does not know", &self.unknown_tokens);
+        counter(
+            "failures_limited",
+            "Requests without a valid token or join code that were answered 429",
+            &self.failures_limited,
+        );
         registry.register("problems", "Problems that need an operator, by kind", self.problems.clone());
         self.set_problems(&[]);
         registry.register(

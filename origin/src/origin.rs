@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use verge_daemon::http_server::{self, HttpLimits};
+use verge_daemon::http_server::{self, Connection, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, DataDir, Secret, Tasks, error_chain, listen};
@@ -83,16 +83,16 @@ impl Origin {
         start_background_tasks(&config, &app, &tasks).await?;
         let limits = &config.http_limits;
         let router = http::router(app.clone());
-        let service = TowerToHyperService::new(router);
-        http_server::serve("api", api, limits, &tasks, service.clone());
+        let service_for =
+            move |connection: Connection| TowerToHyperService::new(http::service_of(&router, &connection));
+        http_server::serve_connections("api", api, None, limits, &tasks, service_for.clone());
         if let (Some(listener), Some(certificate)) = (challenges, api_certificate) {
             let service = TowerToHyperService::new(http::challenges::router(certificate));
             http_server::serve("challenges", listener, limits, &tasks, service);
         }
         let acceptor = tls.acceptor(&clock);
         for listener in secured {
-            let service = service.clone();
-            let service_for = move |_| service.clone();
+            let service_for = service_for.clone();
             http_server::serve_connections(
                 "api over TLS",
                 listener,
@@ -112,7 +112,8 @@ impl Origin {
         let problems = app.problems.clone().keep_metrics(tasks.draining().clone());
         drop(tasks.spawn("check storage", problems));
         drop(tasks.spawn("delete unfinished files", delete_unfinished(blobs)));
-        let router = private_listener::router(Arc::new(registry), health);
+        let router =
+            private_listener::at_hosts(private_listener::router(Arc::new(registry), health), &config.private_hosts);
         http_server::serve("private", private, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         let pin = tls.pin().map(tracing::field::display);
         tracing::info!(%addr, ?tls_addrs, pin, %private_addr, data = %config.data.display(), "origin started");

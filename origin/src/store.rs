@@ -22,6 +22,7 @@ mod history;
 mod inherited;
 mod issuance;
 mod join_codes;
+mod known_digests;
 mod log;
 mod name_servers;
 mod past_purges;

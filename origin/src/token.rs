@@ -1,13 +1,17 @@
 //! Access tokens.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::time::Instant;
 use verge_daemon::{Clock, Secret};
 use verge_protocol::Digest;
 use verge_protocol::api::TokenOwner;
 use verge_protocol::token::{self, TokenError};
 
+use crate::failed_attempts::FailedAttempts;
 use crate::metrics::Metrics;
 use crate::store::{Database, StoreError};
 
@@ -32,6 +36,7 @@ pub(crate) struct Tokens {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) failed_attempts: FailedAttempts,
 }
 
 impl Tokens {
@@ -42,6 +47,15 @@ impl Tokens {
             self.metrics.count_unknown_token(self.clock.now());
         }
         Ok(owner)
+    }
+
+    /// Notes that a request from this address had no valid token or join code. The error says how long no other one is within the limit.
+    pub(crate) fn note_failure(&self, address: IpAddr) -> Result<(), Duration> {
+        let noted = self.failed_attempts.note(address, Instant::now());
+        if noted.is_err() {
+            self.metrics.failures_limited.inc();
+        }
+        noted
     }
 }
 

@@ -1,5 +1,7 @@
 //! Uploads of builds: descriptions and packs of blobs.
 
+mod description_slots;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use verge_daemon::{Clock, Tasks};
 use verge_protocol::api::Limits;
 use verge_protocol::{BuildId, Digest, SiteName};
 
+pub(crate) use self::description_slots::{DescriptionSlots, Slot};
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database};
 
@@ -22,7 +25,11 @@ pub(crate) struct Uploads {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) active_packs: ActivePacks,
+    pub(crate) description_slots: DescriptionSlots,
 }
+
+/// The largest description of a build, compressed: 100,000 files, some of them of many blobs.
+pub(crate) const DESCRIPTION_COMPRESSED_MAX: usize = 64 << 20;
 
 /// How long [`ActivePacks::wait`] waits at most.
 const WAIT_MAX: Duration = Duration::from_secs(5);

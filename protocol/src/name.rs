@@ -33,7 +33,7 @@ pub enum NameError {
         name: String,
     },
     /// It would be ambiguous in a host name or on the command line.
-    #[error("invalid {kind} name `{name}`: it looks like {looks_like}")]
+    #[error("invalid {kind} name `{name}`: it looks like {looks_like}; use another one, such as `{name}-1`")]
     Reserved {
         /// The kind of thing named.
         kind: &'static str,
@@ -193,6 +193,9 @@ mod tests {
         for bad in ["v1", "v42", "v", "0123456789abcdef", "xn"] {
             assert!(matches!(bad.parse::<ChannelName>(), Err(NameError::Reserved { .. })), "{bad}");
         }
+        let error = "xn".parse::<ChannelName>().unwrap_err().to_string();
+        let suggested = error.rsplit('`').nth(1).unwrap();
+        assert!(error.contains("internationalized domain name") && suggested.parse::<ChannelName>().is_ok(), "{error}");
         for good in ["live", "pr-12", "v1-beta", "vienna", "xn-1", "xna"] {
             assert!(good.parse::<ChannelName>().is_ok(), "{good}");
         }

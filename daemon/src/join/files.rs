@@ -1,5 +1,7 @@
 //! The files that joining writes, each readable by its owner only.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -45,7 +47,9 @@ impl JoinFiles {
     pub fn write(&mut self, path: PathBuf, text: &str) -> anyhow::Result<()> {
         let write = || {
             let directory = path.parent().ok_or(std::io::ErrorKind::InvalidInput)?;
-            std::fs::create_dir_all(directory)?;
+            // The data directory is for the daemon only.
+            let mode = if directory.starts_with(&self.data) { 0o700 } else { 0o755 };
+            DirBuilder::new().recursive(true).mode(mode).create(directory)?;
             atomic_file::write(directory, &path, text.as_bytes(), Durability::WithName)
         };
         write().with_context(|| format!("failed to write {}", path.display()))?;
@@ -100,6 +104,8 @@ pub fn quoted(text: &impl ToString) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use verge_protocol::{Digest, JoinSecret, KeyPin};
 
     use super::*;
@@ -128,5 +134,17 @@ mod tests {
         let plain = [OriginUrl::insecure("http://192.0.2.1:7400").unwrap()];
         let insecure = files.settings(&code(None), &plain, "verge-edge");
         assert!(insecure.contains("\ninsecure = true\n") && !insecure.contains("origin_pin"), "{insecure}");
+    }
+
+    #[test]
+    fn data_directory_is_made_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, data) = (folder.path().join("etc/verge-edge.toml"), folder.path().join("lib/verge-edge"));
+        let mut files = JoinFiles::new(&config, "edge.token", data.clone());
+        files.write(data.join("edge.key"), "key").unwrap();
+        files.write_token("token").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&data), mode(&data.join("edge.key")), mode(&files.token)), (0o700, 0o600, 0o600));
+        crate::DataDir::open(&data).unwrap();
     }
 }

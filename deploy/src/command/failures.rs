@@ -90,7 +90,8 @@ impl From<ClientError> for Failure {
             | ClientError::ConnectionLost { .. }
             | ClientError::Stalled { .. } => Exit::Unreachable,
             ClientError::Refused { status, .. } => match status.map(|status| status.as_u16()) {
-                Some(401 | 403) => Exit::NotAllowed,
+                // 429: the token is invalid, and was sent too often.
+                Some(401 | 403 | 429) => Exit::NotAllowed,
                 Some(400 | 413 | 422) => Exit::Refused,
                 Some(409) => Exit::Conflict,
                 Some(502..=504) => Exit::Unreachable,

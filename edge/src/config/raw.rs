@@ -33,6 +33,8 @@ pub struct RawConfig {
     pub certificates: Vec<CertificateFiles>,
     pub https_port: Option<u16>,
     pub private_listen: SocketAddr,
+    #[serde(default)]
+    pub private_hosts: Vec<DomainName>,
     pub base_domain: OneOrMany<DomainName>,
     pub url: Option<String>,
     pub memory_cache: Option<ByteSize>,
@@ -104,6 +106,7 @@ impl TryFrom<RawConfig> for Config {
             certificates: raw.certificates,
             https_port: raw.https_port,
             private_listen: raw.private_listen.into(),
+            private_hosts: raw.private_hosts,
             base_domains: raw.base_domain.into(),
             url: raw.url,
             memory_cache: raw.memory_cache.unwrap_or(Self::MEMORY_CACHE),
@@ -190,6 +193,17 @@ mod tests {
         );
         assert!(listening("[]").unwrap_err().contains("the list is empty"));
         assert!(listening("80").unwrap_err().contains("expected a string or a list of strings"));
+    }
+
+    #[test]
+    fn private_hosts_are_a_list_of_names() {
+        assert!(config("").unwrap().private_hosts.is_empty());
+        let set = config("private_hosts = [\"metrics.internal\", \"prometheus\"]").unwrap();
+        assert_eq!(format!("{:?}", set.private_hosts), "[metrics.internal, prometheus]");
+        for wrong in ["[\"metrics.internal:7501\"]", "[\"*.internal\"]", "[\"http://metrics.internal\"]"] {
+            let error = config(&format!("private_hosts = {wrong}")).unwrap_err();
+            assert!(error.contains("private_hosts") && error.contains("invalid domain"), "{error}");
+        }
     }
 
     #[test]

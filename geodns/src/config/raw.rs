@@ -35,6 +35,8 @@ pub struct RawConfig {
     pub data: PathBuf,
     pub listen: OneOrMany<SocketAddr>,
     pub private_listen: SocketAddr,
+    #[serde(default)]
+    pub private_hosts: Vec<DomainName>,
     pub workers: Option<usize>,
     pub drain_timeout_seconds: Option<u64>,
     #[serde(default)]
@@ -180,6 +182,7 @@ impl TryFrom<RawConfig> for Config {
             data: raw.data,
             listen: raw.listen.into(),
             private_listen: raw.private_listen.into(),
+            private_hosts: raw.private_hosts,
             workers: raw.workers.map_or_else(
                 || Ok(Self::default_workers()),
                 |count| within("workers", count, 1..=256, "from 1 to 256"),

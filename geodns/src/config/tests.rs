@@ -37,7 +37,7 @@ fn sample_shows_the_defaults() {
     assert_eq!((&config.health, &config.rate_limit), (&HealthConfig::default(), &RateLimit::default()));
     // A commented setting shows its default, except those without one.
     let all = uncommented(&["origin_pin", "workers", "database", "host", "ca_file", "name", "file"]);
-    assert_eq!(all.matches("\n# ").count() + 20, sample().matches("\n# ").count());
+    assert_eq!(all.matches("\n# ").count() + 21, sample().matches("\n# ").count());
     assert_eq!(format!("{:#?}", read(&all).unwrap()), format!("{config:#?}"));
 }
 
@@ -73,6 +73,12 @@ fn settings_override_the_defaults() {
 const DUPLICATE: &str = "[[zones]]\nname = \"sites.example.com\"\nfile = \"x\"";
 
 #[test]
+fn private_hosts_are_a_list_of_names() {
+    let config = read(&sample().replace("# private_hosts = []", "private_hosts = [\"metrics.internal\"]")).unwrap();
+    assert_eq!(format!("{:?}", config.private_hosts), "[metrics.internal]");
+}
+
+#[test]
 fn invalid_setting_is_named_with_the_expectation() {
     for (from, to, wrong) in [
         ("[answers]", "[answer]", "unknown field `answer`"),
@@ -82,6 +88,7 @@ fn invalid_setting_is_named_with_the_expectation() {
         ("# interval_seconds = 5", "interval_seconds = -1", "invalid `health.interval_seconds`: expected more than 0"),
         ("# interval_seconds = 5", "interval_seconds = nan", "invalid `health.interval_seconds`: expected more than 0"),
         ("# fall = 3", "fall = 0", "nonzero"),
+        ("# private_hosts = []", "private_hosts = [\"ns-1:7601\"]", "invalid domain name `ns-1:7601`"),
         ("# scheme = \"http\"", "scheme = \"ftp\"", "unknown variant `ftp`"),
         (
             "# ca_file = \"/etc/verge/ca.pem\"",

@@ -8,6 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use verge_daemon::atomic_file::{self, Durability};
+use verge_daemon::secret;
 use verge_protocol::Digest;
 
 /// Length of the key, in bytes.
@@ -35,7 +36,10 @@ impl MasterKey {
     pub(super) fn read(path: &Path) -> Result<Option<Self>, MasterKeyError> {
         let named = || path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(text.trim()).map(Some).ok_or_else(|| MasterKeyError::Malformed { path: named() }),
+            Ok(text) => {
+                secret::warn_if_readable_by_all(path);
+                Self::parse(text.trim()).map(Some).ok_or_else(|| MasterKeyError::Malformed { path: named() })
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) if error.kind() == ErrorKind::InvalidData => Err(MasterKeyError::Malformed { path: named() }),
             Err(source) => Err(MasterKeyError::Read { path: named(), source }),

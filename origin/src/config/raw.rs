@@ -28,6 +28,8 @@ pub struct RawConfig {
     pub api_name: Option<DomainName>,
     pub challenge_listen: Option<SocketAddr>,
     pub private_listen: Option<SocketAddr>,
+    #[serde(default)]
+    pub private_hosts: Vec<DomainName>,
     pub sites_url: String,
     pub acme: Option<RawAcme>,
     pub master_key_file: Option<PathBuf>,
@@ -87,6 +89,7 @@ impl TryFrom<RawConfig> for Config {
             api_name: raw.api_name,
             challenge_listen: raw.challenge_listen.map(Listen::from),
             private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
+            private_hosts: raw.private_hosts,
             master_key_file: raw.master_key_file,
             resolver: raw.resolver,
             encode_budget: raw.encode_seconds.map_or(Self::ENCODE_BUDGET, Duration::from_secs),
@@ -111,6 +114,17 @@ mod tests {
         let placeholders = verge_daemon::config::placeholders(include_str!("../../origin.sample.toml"));
         assert_eq!(placeholders.len(), 1, "{placeholders:?}");
         assert_eq!(format!("{:?} {:?}", least.listen, least.private_listen), "127.0.0.1:7400 127.0.0.1:7500");
+    }
+
+    #[test]
+    fn private_hosts_are_a_list_of_names() {
+        let config = |hosts: &str| {
+            let text = format!("data = \"data\"\nsites_url = \"https://sites.example.com\"\nprivate_hosts = {hosts}");
+            let raw = toml::from_str::<RawConfig>(&text).map_err(|error| error.to_string())?;
+            Config::try_from(raw).map_err(|error| error.to_string())
+        };
+        assert_eq!(format!("{:?}", config("[\"metrics.internal\"]").unwrap().private_hosts), "[metrics.internal]");
+        assert!(config("[\"metrics.internal:7500\"]").unwrap_err().contains("invalid domain name"));
     }
 
     #[test]

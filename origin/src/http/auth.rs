@@ -8,6 +8,7 @@ use verge_protocol::api::{IssuedToken, TokenOwner};
 use verge_protocol::{Digest, EdgeName, Timestamp};
 
 use super::error::ApiError;
+use super::extract::Peer;
 use crate::store::Database;
 use crate::token::{self, Tokens};
 
@@ -34,6 +35,14 @@ async fn authenticate<S>(parts: &Parts, state: &S) -> Result<(TokenOwner, Digest
 where
     Tokens: FromRef<S>,
 {
+    let tokens = Tokens::from_ref(state);
+    let refuse = |message| {
+        let error = refuse(message);
+        match tokens.note_failure(Peer::of(parts).0) {
+            Ok(()) => error,
+            Err(wait) => error.limited(wait),
+        }
+    };
     let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
         return Err(refuse("no token was sent"));
     };
@@ -42,7 +51,7 @@ where
     let Some(digest) = bearer.and_then(|(_, text)| token::digest(text.trim()).ok()) else {
         return Err(refuse("malformed token"));
     };
-    let owner = Tokens::from_ref(state).owner(digest).await?.ok_or_else(|| refuse("unknown token"))?;
+    let owner = tokens.owner(digest).await?.ok_or_else(|| refuse("unknown token"))?;
     Ok((owner, digest))
 }
 

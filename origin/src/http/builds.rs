@@ -1,34 +1,27 @@
 //! Builds: receiving their descriptions and their blobs.
 
+mod description;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use futures_util::StreamExt as _;
 use serde::Deserialize;
-use verge_protocol::api::{BlobsStored, BuildCreated, ChannelHead, Limits};
-use verge_protocol::compression::{self, DecompressError};
+use verge_protocol::api::{BlobsStored, BuildCreated, ChannelHead};
 use verge_protocol::pack::{Decoder, Frame};
-use verge_protocol::{Build, BuildId, ChannelName, Content, Digest, Fallback, SiteName};
+use verge_protocol::{Build, BuildId, ChannelName, Digest, SiteName};
 
+use self::description::{Description, expected_blobs, limit_exceeded};
 use super::auth::Admin;
+use super::body::{self, BodyReader, read_body};
 use super::error::ApiError;
-use super::extract::{PathParams, QueryParams, read_body};
+use super::extract::{PathParams, QueryParams};
 use super::sites;
 use crate::publish::{self, Contents};
-use crate::uploads::{ExpectedBlobs, StartedPack, Uploads};
-
-/// The largest description of a build, compressed and not: 100,000 files, some of them of many blobs.
-const COMPRESSED_MAX: usize = 64 << 20;
-const DESCRIPTION_MAX: usize = 192 << 20;
-
-/// How long a client may send nothing before its upload is given up.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::uploads::{DESCRIPTION_COMPRESSED_MAX, ExpectedBlobs, StartedPack, Uploads};
 
 #[derive(Deserialize)]
 pub(super) struct Params {
@@ -44,19 +37,20 @@ pub(super) async fn create(
     State(contents): State<Contents>,
     PathParams(site): PathParams<SiteName>,
     QueryParams(Params { channel }): QueryParams<Params>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Json<BuildCreated>, ApiError> {
     let database = &uploads.database;
     sites::find(database, &site).await?;
-    DefaultBodyLimit::max(COMPRESSED_MAX).apply(&mut request);
-    let body = read_body(request, &()).await?;
-    let description = decompress(&body)?;
-    let build = parse(&description)?;
-    check(&build, &uploads.limits)?;
+    let length = body::announced_length(&request, DESCRIPTION_COMPRESSED_MAX)?;
+    let slot = uploads.description_slots.compressed(length).await;
+    let body = read_body(request, DESCRIPTION_COMPRESSED_MAX).await?;
+    let unpacked = uploads.description_slots.unpacked().await;
+    let Description { id, build } = description::read(unpacked, body.clone(), uploads.limits).await?;
+    description::check(&build, &uploads.limits)?;
 
     contents.check_erased(&site, &build).await?;
-    let id = build_id(&description);
     uploads.blobs.put_build(&site, &id, body).await?;
+    drop(slot);
     database.touch_build(&site, &id, uploads.clock.now()).await?;
     uploads.active_packs.wait(&site, &id).await;
     let missing = contents.missing(&site, &build).await?;
@@ -136,70 +130,9 @@ pub(super) async fn load(uploads: &Uploads, site: &SiteName, id: &BuildId) -> Re
     if !uploads.database.has_build(site, id).await? {
         return Err(unknown());
     }
+    let unpacked = uploads.description_slots.unpacked().await;
     let body = uploads.blobs.get_build(site, id).await?.ok_or_else(unknown)?;
-    // A large description takes a while to parse.
-    let parsed = tokio::task::spawn_blocking(move || parse(&decompress(&body)?)).await;
-    parsed.unwrap_or_else(|_| Err(unknown()))
-}
-
-fn expected_blobs(build: &Build) -> ExpectedBlobs {
-    build.files.values().flat_map(Content::slices).map(|slice| (slice.digest, slice.size)).collect()
-}
-
-fn decompress(body: &[u8]) -> Result<Vec<u8>, ApiError> {
-    compression::decompress(body, DESCRIPTION_MAX).map_err(|error| {
-        let status = match error {
-            DecompressError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            DecompressError::Malformed(_) => StatusCode::BAD_REQUEST,
-        };
-        ApiError::new(status, "invalid_build", format!("invalid build: {error}"))
-    })
-}
-
-/// Parses the description of a build, also of one that was stored before there were limits of rules: what is beyond them is not read.
-fn parse(description: &[u8]) -> Result<Build, ApiError> {
-    let build: Build = serde_json::from_slice(description)
-        .map_err(|error| ApiError::bad_request("invalid_build", format!("invalid build: {error}")))?;
-    match build.rules.check() {
-        Ok(()) => Ok(build),
-        Err(error) => Err(limit_exceeded(error.to_string()).hint("combine or remove rules, and push again")),
-    }
-}
-
-fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
-    if build.files.is_empty() {
-        return Err(ApiError::unprocessable("empty_build", "the build has no files")
-            .hint("send the directory that the build tool writes to"));
-    }
-    let files = build.files.len() as u64;
-    if files > limits.files {
-        return Err(limit_exceeded(format!("the build has {files} files: the limit is {}", limits.files)));
-    }
-    if let Some((path, content)) = build.files.iter().find(|(_, content)| content.size() > limits.file_bytes) {
-        let (size, max) = (content.size(), limits.file_bytes);
-        return Err(limit_exceeded(format!("{path} has {size} bytes: the limit for a file is {max}")));
-    }
-    // The sum of so many sizes below that limit cannot overflow.
-    let bytes = build.bytes();
-    if bytes > limits.build_bytes {
-        return Err(limit_exceeded(format!("the build has {bytes} bytes: the limit is {}", limits.build_bytes)));
-    }
-    match &build.fallback {
-        Fallback::SinglePage { path } if !build.files.contains_key(path) => {
-            Err(ApiError::unprocessable("invalid_build", format!("the build has no file {path}, its fallback page")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn limit_exceeded(message: String) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "limit_exceeded", message)
-}
-
-fn build_id(description: &[u8]) -> BuildId {
-    let mut text = Digest::of(description).to_string();
-    text.truncate(32);
-    text.parse().expect("hex digits are a build id")
+    Ok(description::read(unpacked, body, uploads.limits).await?.build)
 }
 
 /// Stores each blob of a pack as it arrives, and adds it to `stored`.
@@ -209,15 +142,11 @@ async fn receive(
     request: Request,
     stored: &mut Vec<(Digest, u64)>,
 ) -> Result<(), ApiError> {
-    let mut stream = request.into_body().into_data_stream();
+    let mut body = BodyReader::new(request.into_body());
     let mut decoder = Decoder::default();
     let mut received = 0;
     loop {
-        let chunk = tokio::time::timeout(IDLE_TIMEOUT, stream.next()).await.map_err(|_| {
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "no data was received for 30 seconds")
-        })?;
-        let Some(chunk) = chunk else { break };
-        let chunk = chunk.map_err(|_| ApiError::bad_request("truncated_body", "the connection was cut in a pack"))?;
+        let Some(chunk) = body.next().await? else { break };
         received += chunk.len() as u64;
         if received > uploads.limits.pack_bytes {
             return Err(limit_exceeded(format!("the pack has more than {} bytes", uploads.limits.pack_bytes)));

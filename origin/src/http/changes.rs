@@ -21,7 +21,7 @@ pub(super) struct Params {
 }
 
 /// `GET /v1/changes?since=CHECKPOINT`: the change feed as server-sent events. `Last-Event-ID`, which a reconnecting client sends,
-/// takes precedence over `since`. The feed ends when the token stops working.
+/// takes precedence over `since`. The feed ends when the token stops working, or has opened a number of newer ones.
 pub(super) async fn subscribe(
     Subscriber { owner, token }: Subscriber,
     State(feed): State<Feed>,
@@ -39,7 +39,7 @@ pub(super) async fn subscribe(
         }
     };
     tracing::info!(subscriber = %owner, since = since.map(tracing::field::display), "feed subscription started");
-    let state = (feed.subscribe(owner.to_string(), since), database, owner);
+    let state = (feed.subscribe(owner.to_string(), token, since), database, owner);
     Ok(Sse::new(futures_util::stream::try_unfold(state, move |(mut subscription, database, owner)| async move {
         let next = subscription
             .next()

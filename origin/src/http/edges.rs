@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use verge_daemon::Clock;
 use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken, TokenOwner};
 use verge_protocol::fleet::EdgeState;
-use verge_protocol::report::EdgeReport;
+use verge_protocol::report::{BYTES_MAX, EdgeReport};
 use verge_protocol::{Checkpoint, EdgeName};
 
 use super::auth::{self, Admin, Edge};
@@ -152,7 +152,7 @@ pub(super) async fn report(
     State(reports): State<EdgeReports>,
     State(clock): State<Clock>,
     State(metrics): State<Arc<Metrics>>,
-    JsonBody(report): JsonBody<EdgeReport>,
+    JsonBody(report): JsonBody<EdgeReport, BYTES_MAX>,
 ) -> Result<StatusCode, ApiError> {
     if let Some(sender) = report.edge.as_ref().filter(|sender| **sender != edge) {
         tracing::warn!(%sender, token_owner = %edge, "report refused: an edge sent the token of another edge");

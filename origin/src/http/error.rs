@@ -4,9 +4,10 @@
 //! by code.
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::Json;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use verge_daemon::error_chain;
 use verge_protocol::Region;
@@ -26,11 +27,17 @@ use crate::store::StoreError;
 pub(super) struct ApiError {
     status: StatusCode,
     body: ErrorBody,
+    /// When the request may be sent again.
+    retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, body: ErrorBody { code: code.to_owned(), message: message.into(), hint: None } }
+        Self {
+            status,
+            body: ErrorBody { code: code.to_owned(), message: message.into(), hint: None },
+            retry_after: None,
+        }
     }
 
     pub(super) fn bad_request(code: &str, message: impl Into<String>) -> Self {
@@ -60,9 +67,18 @@ impl ApiError {
     }
 
     /// A failure of the origin: its cause goes to the log, not to the caller.
-    fn internal(error: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = error_chain(error), "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error").hint("see the log of the origin")
+    }
+
+    /// The same failure, of an address that has had too many of them: its next one counts after `wait`.
+    pub(super) fn limited(self, wait: Duration) -> Self {
+        let message =
+            format!("{}; before that, too many requests from this address failed likewise", self.body.message);
+        let retry_after = Some(wait);
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", message) }
+            .hint("send a valid token or join code: one that is valid is accepted at once")
     }
 
     /// Adds a hint.
@@ -79,7 +95,16 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(self.body)).into_response()
+        let mut response = (self.status, Json(self.body)).into_response();
+        // RFC 9110 §15.5.9. HTTP/2 has no such field: hyper leaves it out there.
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

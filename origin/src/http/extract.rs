@@ -1,12 +1,14 @@
 //! Extractors that reject a request with an error in the API's format.
 
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::body::{BODY_MAX, read_body};
 use super::error::ApiError;
 
 /// The parameters in the path.
@@ -42,23 +44,33 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
     }
 }
 
-/// Reads a body of at most the limit of its route.
-pub(super) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        let is_too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        let code = if is_too_large { "limit_exceeded" } else { "truncated_body" };
-        ApiError::new(rejection.status(), code, rejection.body_text())
-    })
+/// The address of the client, or of the proxy in front.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Peer {
+    pub(super) fn of(parts: &Parts) -> Self {
+        // A request that came over no connection is one of a test.
+        parts.extensions.get().copied().unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
 }
 
-/// A JSON body.
-pub(super) struct JsonBody<T>(pub(super) T);
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
+}
+
+/// A JSON body of at most `MAX` bytes.
+pub(super) struct JsonBody<T, const MAX: usize = BODY_MAX>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync, const MAX: usize> FromRequest<S> for JsonBody<T, MAX> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = read_body(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = read_body(request, MAX).await?;
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| ApiError::bad_request("invalid_body", format!("invalid body: {error}")))

@@ -11,14 +11,17 @@ use verge_protocol::{EdgeName, JoinSecret, NameServerName};
 
 use super::auth::Admin;
 use super::error::ApiError;
-use super::extract::{JsonBody, PathParams};
+use super::extract::{JsonBody, PathParams, Peer};
 use crate::api_tls::ApiTls;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::join::{self, JoinError};
 use crate::sites_url::SitesUrl;
 use crate::store::Database;
-use crate::token;
+use crate::token::{self, Tokens};
+
+/// The largest request, in bytes.
+const REQUEST_MAX: usize = 16 << 10;
 
 /// `POST /v1/edges/{edge}/join-code`: makes a join code for an edge. An earlier one stops working; the edge's token does when the code is used.
 pub(super) async fn issue_for_edge(
@@ -57,13 +60,14 @@ async fn issue(
 
 /// `POST /v1/join`: exchanges the secret of a join code for a token, and binds an edge to its public key. The code is used up then.
 pub(super) async fn join(
-    State(database): State<Database>,
-    State(clock): State<Clock>,
+    peer: Peer,
+    State(tokens): State<Tokens>,
     State(feed): State<Feed>,
     State(fleet): State<Fleet>,
     State(sites_url): State<SitesUrl>,
-    JsonBody(JoinRequest { secret, public_key }): JsonBody<JoinRequest>,
+    JsonBody(JoinRequest { secret, public_key }): JsonBody<JoinRequest, REQUEST_MAX>,
 ) -> Result<Json<Joined>, ApiError> {
+    let Tokens { database, clock, .. } = &tokens;
     if let Some(key) = &public_key {
         let checked = sealing::check_public_key(key);
         checked.map_err(|error| ApiError::bad_request("invalid_key", error.to_string()))?;
@@ -71,17 +75,24 @@ pub(super) async fn join(
     let now = clock.now();
     let decide = |code| join::owner(code, public_key.as_deref(), now);
     // Anybody can send a code: none but a good one takes the write connection.
-    let refused = |error: &JoinError| {
+    let refuse = |error: JoinError| {
+        if matches!(error, JoinError::Store(_)) {
+            return error.into();
+        }
+        if let Err(wait) = tokens.note_failure(peer.0) {
+            return ApiError::from(error).limited(wait);
+        }
         // Nor does one that nobody made fill the log.
         if !matches!(error, JoinError::Unknown) {
             tracing::warn!(%error, "a machine that sent a join code was refused");
         }
+        error.into()
     };
-    decide(database.join_code(secret.digest()).await?).inspect_err(refused)?;
+    decide(database.join_code(secret.digest()).await?).map_err(refuse)?;
     let token = token::generate();
     let digest = token::digest(token.expose()).expect("a generated token is well formed");
     let exchanged = database.exchange_join_code(secret.digest(), public_key.as_deref(), digest, now, decide).await;
-    let owner = exchanged.inspect_err(refused)?;
+    let owner = exchanged.map_err(refuse)?;
     tracing::info!(%owner, "joined");
     feed.tokens_changed();
     let edge = match &owner {

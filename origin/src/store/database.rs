@@ -11,6 +11,7 @@ use verge_protocol::{Generation, Position, Seq, Timestamp};
 
 use super::column_values;
 use super::error::StoreError;
+use super::known_digests::KnownDigests;
 use super::write_transaction::WriteTransaction;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
@@ -28,6 +29,7 @@ pub(crate) fn migrations() -> Vec<(i64, Vec<u8>)> {
 pub(crate) struct Database {
     read: AnyPool,
     write: AnyPool,
+    pub(super) known_digests: KnownDigests,
 }
 
 impl Database {
@@ -58,7 +60,8 @@ impl Database {
         let write = pool(1).connect(&url).await?;
         MIGRATOR.run(&write).await?;
         let read = pool(4).connect(&url).await?;
-        let database = Self { read, write };
+        let known_digests = KnownDigests::load(&read).await?;
+        let database = Self { read, write, known_digests };
         database.choose_generation(now).await?;
         Ok(database)
     }

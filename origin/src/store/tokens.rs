@@ -60,14 +60,18 @@ impl Database {
     /// Stores the digest of a token. It replaces the owner's earlier token, which stops working. An edge is unbound from its public key: it
     /// joins anew.
     pub(crate) async fn put_token(&self, digest: Digest, owner: &TokenOwner, now: Timestamp) -> Result<(), StoreError> {
+        self.known_digests.add(digest);
         let mut transaction = self.begin().await?;
         replace(&mut transaction, digest, owner, now).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// The owner of a token; `None` if the token is unknown.
+    /// The owner of a token; `None` if the token is unknown, in most cases without a query.
     pub(crate) async fn token_owner(&self, digest: Digest) -> Result<Option<TokenOwner>, StoreError> {
+        if !self.known_digests.contains(&digest) {
+            return Ok(None);
+        }
         let row: Option<(Option<String>, Option<String>)> =
             sqlx::query_as("select edge, name_server from token where digest = $1")
                 .bind(digest.to_string())

@@ -265,3 +265,25 @@ async fn a_snapshot_taken_while_channels_move_has_every_key() {
     tokio::join!(moving, reading);
     origin.stop().await;
 }
+
+#[tokio::test]
+async fn feeds_of_a_token_are_few_and_a_new_one_ends_the_oldest() {
+    let origin = TestOrigin::start().await;
+    let (token, other) = (origin.edge_token("fra-1").await, origin.edge_token("ams-1").await);
+    let mut feed_of_other = origin.subscribe(&other, None).await;
+    feed_of_other.caught_up().await;
+    let mut feeds = Vec::new();
+    for _ in 0..9 {
+        let mut feed = origin.subscribe(&token, None).await;
+        feed.caught_up().await;
+        feeds.push(feed);
+    }
+    assert_eq!(feeds[0].next().await, None);
+    origin.create_site("demo").await;
+    origin.push("demo", &build(&[("index.html", "one")])).await;
+    for feed in feeds[1..].iter_mut().chain([&mut feed_of_other]) {
+        feed.row().await;
+    }
+    drop((feeds, feed_of_other));
+    origin.stop().await;
+}

@@ -1,12 +1,17 @@
 //! Requests that are refused, and their errors. None of them changes the live release.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use verge_origin::FailureLimit;
 use verge_protocol::api::Progress;
 use verge_protocol::{Blob, Build, Content, Fallback};
 use verge_test_kit::FakeDns;
 
-use super::test_origin::{TestOrigin, build, digest, error, packed, progress};
+use super::test_origin::{TestOrigin, build, digest, error, ok, packed, progress};
 
 #[tokio::test]
 async fn every_error_names_the_thing_and_changes_nothing() {
@@ -63,6 +68,11 @@ async fn every_error_names_the_thing_and_changes_nothing() {
         ("unexpected blob", origin.post_pack("demo", &created, packed(&[Blob::of("other".into()).unwrap()])).await),
         ("truncated pack", origin.post_pack("demo", &created, packed(&good.blobs).slice(..40)).await),
         ("stale epoch", origin.publish("demo", &created, None).await),
+        ("channel of an A-label", origin.request(Method::POST, "/v1/sites/demo/channels/xn").send().await.unwrap()),
+        ("release for it", {
+            let request = json!({"build": created.build, "channel": "xn", "expected": null});
+            origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
+        }),
         ("unknown edge", origin.delete("/v1/edges/nope").await),
         ("forced but not configured", origin.put("/v1/edges/nope/force", json!({"force": "down"})).await),
         ("forced to unknown state", origin.put("/v1/edges/ams-1/force", json!({"force": "dwon"})).await),
@@ -116,7 +126,7 @@ async fn a_build_with_missing_blobs_is_not_released() {
 /// Every route × every kind of token.
 #[tokio::test]
 async fn a_token_gives_access_to_the_routes_of_its_owner_only() {
-    let origin = TestOrigin::start().await;
+    let origin = TestOrigin::start_with(|config| config.failure_limit.burst = 1000).await;
     origin.create_site("demo").await;
     let edge = origin.edge_token("fra-1").await;
     let name_server = origin.name_server_token("ns-1").await;
@@ -226,5 +236,56 @@ async fn deleting_the_token_file_revokes_the_token() {
     let status = |token: String| origin.request_as(&token, Method::GET, "/v1/status").send();
     assert_eq!(status(old).await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(status(origin.daemon.admin_token().expose().to_owned()).await.unwrap().status(), StatusCode::OK);
+    origin.stop().await;
+}
+
+/// Neither waits for a body that does not come.
+#[tokio::test]
+async fn request_without_a_good_token_is_refused_before_its_body_is_read() {
+    let origin = TestOrigin::start().await;
+    for authorization in ["", "Authorization: Bearer vrg_nonsense\r\n"] {
+        let mut client = TcpStream::connect(origin.daemon.addr()).await.unwrap();
+        let head = format!("POST /v1/blobs HTTP/1.1\r\nHost: x\r\n{authorization}Content-Length: 1000000\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(Duration::from_secs(10), client.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn failed_authentications_are_limited_and_valid_tokens_and_join_codes_are_not() {
+    let limit = FailureLimit { burst: 3, interval: Duration::from_hours(1) };
+    let origin = TestOrigin::start_with(|config| config.failure_limit = limit).await;
+    let token = origin.edge_token("fra-1").await;
+    let code = origin.request(Method::POST, "/v1/name-servers/ns-1/join-code").send().await.unwrap();
+    let secret = ok::<serde_json::Value>(code).await["secret"].clone();
+    let unknown = origin.edge_token("ams-1").await;
+    origin.delete("/v1/edges/ams-1").await;
+    for refused in ["", "vrg_nonsense", unknown.as_str()] {
+        let answer = origin.request_as(refused, Method::GET, "/v1/token").send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{refused}");
+    }
+    let join = async |secret: &serde_json::Value| {
+        let request = reqwest::Client::new().post(format!("http://{}/v1/join", origin.daemon.addr()));
+        request.json(&json!({ "secret": secret })).send().await.unwrap()
+    };
+    for answer in [
+        origin.request_as(&unknown, Method::GET, "/v1/token").send().await.unwrap(),
+        origin.request_as("", Method::POST, "/v1/blobs").send().await.unwrap(),
+        join(&json!("ab".repeat(32))).await,
+    ] {
+        assert_eq!(answer.headers()["retry-after"], "3600");
+        let (status, body) = error(answer).await;
+        assert_eq!((status, body.code.as_str()), (429, "too_many_failures"));
+        assert!(body.message.contains("too many requests from this address"), "{}", body.message);
+    }
+    // Whatever else comes from the same address.
+    assert_eq!(origin.request_as(&token, Method::GET, "/v1/token").send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(join(&secret).await.status(), StatusCode::OK);
+    // Also after a restart.
+    let origin = origin.restart().await;
+    assert_eq!(origin.request_as(&token, Method::GET, "/v1/token").send().await.unwrap().status(), StatusCode::OK);
     origin.stop().await;
 }

@@ -350,7 +350,7 @@ async fn damage_of_any_column_of_any_table_is_named_and_repaired_or_explained() 
             explained.insert(format!("{table}.{column}: {}", text_of(finding, "subject")));
         }
         if left.findings.is_empty() {
-            starts_and_takes_pushes(&data, &context).await;
+            Box::pin(starts_and_takes_pushes(&data, &context)).await;
         }
     }
     insta::assert_debug_snapshot!(explained);
@@ -459,7 +459,7 @@ async fn contradictions_between_rows_are_found_and_repaired() {
         let repaired = verify(&data, &["--repair"]).await;
         let left = verify(&data, &[]).await;
         assert_eq!((left.code, &left.findings[..]), (Some(0), &[][..]), "{sql}: {:#?}", repaired.findings);
-        starts_and_takes_pushes(&data, &sql).await;
+        Box::pin(starts_and_takes_pushes(&data, &sql)).await;
     }
 }
 

@@ -1,8 +1,9 @@
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use verge_daemon::{Clock, Tasks};
+use verge_protocol::api::Limits;
 use verge_protocol::purge::PurgeScope;
-use verge_protocol::{Blob, Timestamp, pack};
+use verge_protocol::{Blob, Content, Timestamp, compression, pack};
 use verge_test_kit::until;
 
 use super::*;
@@ -23,6 +24,7 @@ async fn uploads(directory: &std::path::Path) -> Uploads {
         metrics: Arc::default(),
         limits: Limits { files: 1, file_bytes: 100, build_bytes: 100, pack_bytes: 1000 },
         active_packs: crate::uploads::ActivePacks::default(),
+        description_slots: crate::uploads::DescriptionSlots::new(1 << 20),
     }
 }
 
@@ -47,9 +49,9 @@ async fn pack_that_joins_a_build_as_its_last_pack_ends_is_refused_if_a_blob_was_
     let Uploads { database, blobs, active_packs, .. } = &uploads;
     let blob = Blob::of("secret".into()).unwrap();
     let build = serde_json::json!({ "files": { "keys.json": Content::cut(&"secret".into()).0 } }).to_string();
-    let (site, id) = (demo(), build_id(build.as_bytes()));
+    let (site, id) = (demo(), description::build_id(build.as_bytes()));
     blobs.put_build(&site, &id, compression::compress(build.as_bytes()).into()).await.unwrap();
-    let expected = Arc::new(expected_blobs(&parse(build.as_bytes()).unwrap()));
+    let expected = Arc::new(expected_blobs(&description::parse(build.as_bytes(), &uploads.limits).unwrap()));
     let StartedPack::Unchecked(first) = active_packs.start(&site, &id, expected) else { panic!("checked") };
     let first = first.set_checked();
     erase(database, blob.digest()).await;
@@ -85,11 +87,11 @@ async fn build_with_rules_beyond_limits_is_refused_and_one_that_was_stored_befor
     });
     let content = Content::cut(&"secret".into()).0;
     let build = serde_json::json!({ "files": { "keys.json": content }, "rules": rules }).to_string();
-    let (site, id) = (demo(), build_id(build.as_bytes()));
+    let (site, id) = (demo(), description::build_id(build.as_bytes()));
     let compressed = compression::compress(build.as_bytes());
     uploads.blobs.put_build(&site, &id, compressed.into()).await.unwrap();
     uploads.database.touch_build(&site, &id, Timestamp(1000)).await.unwrap();
-    for refused in [parse(build.as_bytes()), load(&uploads, &site, &id).await] {
+    for refused in [description::parse(build.as_bytes(), &uploads.limits), load(&uploads, &site, &id).await] {
         let error = refused.unwrap_err();
         assert!(format!("{error:?}").contains("more than 400000 segments"), "{error:?}");
         assert_eq!(error.into_response().status(), StatusCode::PAYLOAD_TOO_LARGE);
