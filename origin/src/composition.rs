@@ -19,7 +19,7 @@ use crate::expiry_clock::ExpiryClock;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::problems::Problems;
+use crate::problems::{CertificateSources, Problems};
 use crate::publish::{Contents, Encoder, Examiner, Publisher};
 use crate::purges::Purges;
 use crate::rollout::Rollouts;
@@ -103,9 +103,8 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         database.clone(),
         blobs,
         expiry_clock,
-        vault.clone(),
+        CertificateSources { vault: vault.clone(), issuer: Arc::clone(&issuer), domains: domains.clone() },
         tls.clone(),
-        Arc::clone(&issuer),
         Arc::clone(&metrics),
     );
     Ok(AppState {

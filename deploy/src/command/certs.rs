@@ -46,14 +46,24 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
             certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
             certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
             if certificate.is_api { "API".to_owned() } else { edges(certificate.edges) },
-            certificate
-                .problem
-                .as_deref()
-                .map_or_else(String::new, |problem| unicode_domain::show_in(&human::line(problem, 200))),
+            problems(certificate),
         ]
     };
     let header = ["names", "issuer", "key", "expires", "renewal", "edges", "problem"];
     table(output, &header, certificates.iter().map(row).collect())
+}
+
+/// How many edges that lack a certificate are named.
+const EDGES_SHOWN: usize = 5;
+
+/// Why there is no certificate, or not the wanted one, and which edges lack the one there is: a line for each.
+fn problems(certificate: &Certificate) -> String {
+    let shown = |text: &str| unicode_domain::show_in(&human::line(text, 200));
+    let lacking = certificate.lacking.iter().take(EDGES_SHOWN);
+    let lacking = lacking.map(|(edge, reason)| shown(&format!("{edge} lacks it: {reason}")));
+    let more = certificate.lacking.len().saturating_sub(EDGES_SHOWN) as u64;
+    let more = (more > 0).then(|| format!("and {}", human::count(more, "more edge")));
+    certificate.problem.as_deref().map(shown).into_iter().chain(lacking).chain(more).collect::<Vec<_>>().join("\n")
 }
 
 fn edges(CertificateEdges { presenting, of, without_tls }: CertificateEdges) -> String {
@@ -81,6 +91,7 @@ fn expiry(end: Timestamp, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -99,14 +110,23 @@ mod tests {
                 of: 3,
                 without_tls: u64::from(left.is_none()),
             },
+            lacking: BTreeMap::new(),
             is_api: domain.starts_with("origin."),
             not_after: left.map(|days| Timestamp(now.0 - 86_400_000 * 10).after(Duration::from_hours(24) * days)),
             renewal: left.filter(|days| *days > 10).map(|_| now.after(Duration::from_hours(50))),
             problem: problem.map(str::to_owned),
         };
+        let lacking = |edges: &[&str]| {
+            edges.iter().map(|edge| (edge.parse().unwrap(), "malformed edge key".to_owned())).collect()
+        };
         let certificates = [
             certificate("sites.example.com", &["*.sites.example.com"], Some(90), None),
             certificate("a.example", &["b.example", "c.example", "d.example", "e.example"], Some(9), Some("refused")),
+            Certificate { lacking: lacking(&["fra-1"]), ..certificate("www.example", &[], Some(12), None) },
+            Certificate {
+                lacking: lacking(&["e-1", "e-2", "e-3", "e-4", "e-5", "e-6", "e-7"]),
+                ..certificate("b.example", &[], Some(12), Some("refused"))
+            },
             certificate("origin.example.com", &[], Some(60), None),
             certificate("new.example", &[], None, Some("no address for new.example\nsecond line")),
         ];

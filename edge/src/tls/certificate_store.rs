@@ -110,7 +110,11 @@ impl CertificateStore {
         let path = self.data.join("edge.key");
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         match std::fs::read_to_string(&path) {
-            Ok(text) => EdgeKey::from_text(&text).map_err(|error| failed(&error)),
+            Ok(text) => EdgeKey::from_text(&text).map_err(|error| {
+                let hint =
+                    "delete the file, write the token of `verge edges token` to `token_file`, and restart the edge";
+                format!("{}; {hint}", failed(&error))
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = EdgeKey::generate();
                 self.write(&path, key.to_text().as_bytes()).map_err(|error| failed(&error))?;

@@ -1,11 +1,11 @@
 //! The certificates of the fleet: what the feed says, and what of it is presented.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use verge_daemon::tls::Certificate;
+use verge_daemon::tls::{Certificate, FileProblems};
 use verge_protocol::certificate::{CertificateState, TicketSecretState};
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{Digest, DomainName, Seq};
@@ -24,6 +24,10 @@ struct Shared {
     rows_changed: Notify,
     /// What is presented has changed.
     presented_changed: Notify,
+    /// Why the key of this edge cannot be used; unset if it can.
+    key_problem: OnceLock<String>,
+    /// What is wrong with the operator's files.
+    file_problems: OnceLock<FileProblems>,
 }
 
 #[derive(Default)]
@@ -90,6 +94,27 @@ impl Presented {
 impl FleetCertificates {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records why the key of this edge cannot be used. It is read once, at the start.
+    pub(super) fn set_key_problem(&self, problem: String) {
+        let _ = self.0.key_problem.set(problem);
+    }
+
+    /// Why the key of this edge cannot be used, so that it gets no private keys.
+    pub(super) fn key_problem(&self) -> Option<&str> {
+        self.0.key_problem.get().map(String::as_str)
+    }
+
+    /// Has [`Self::problems`] tell what is wrong with the operator's files too.
+    pub(super) fn set_file_problems(&self, problems: FileProblems) {
+        let _ = self.0.file_problems.set(problems);
+    }
+
+    /// What is wrong with this edge's key and the operator's files, for a person to read.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let files = self.0.file_problems.get().map(FileProblems::list);
+        self.key_problem().map(str::to_owned).into_iter().chain(files.into_iter().flatten()).collect()
     }
 
     /// Applies the row of a certificate; `None` removes it.

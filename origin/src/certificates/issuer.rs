@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::api::{CertificateEdges, Problem};
 use verge_protocol::certificate::{CaaState, CertificateState};
-use verge_protocol::{CertificateName, DomainName, Timestamp};
+use verge_protocol::{CertificateName, DomainName, EdgeName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
 use super::authority_time::AuthorityTime;
@@ -69,6 +69,8 @@ pub(crate) struct Standing {
     pub(crate) certificate: Option<CertificateState>,
     /// `None`: that of the API, which no edge has.
     pub(crate) edges: Option<CertificateEdges>,
+    /// The edges that do not present it, each with the reason.
+    pub(crate) lacking: BTreeMap<EdgeName, String>,
     pub(crate) due: Timestamp,
     /// Why the last order failed, since the last certificate was issued, and why names are left out.
     pub(crate) problem: Option<String>,
@@ -151,14 +153,13 @@ impl Issuer {
     fn standings_of<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = Standing> + 'a {
         let standing = move |wanted: Wanted| {
             let due = plan::due(&self.orderable(known, &wanted), self.current(known, &wanted).as_ref());
-            let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
-            let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
-            let problem = known.problem(&wanted, last.and_then(|row| row.problem.as_deref()));
+            let problem = self.problem(known, &wanted);
             let certificate = known.certificate(&wanted.domain).cloned();
             let published = known.certificates.get(&wanted.domain);
             let edges = published.map_or(known.edges, |published| published.edges);
             let edges = (!known.is_api(&wanted.domain)).then_some(edges);
-            Standing { wanted, certificate, edges, due, problem }
+            let lacking = known.lacking(&wanted.domain);
+            Standing { wanted, certificate, edges, lacking, due, problem }
         };
         known.all_wanted().cloned().map(standing)
     }
@@ -193,6 +194,30 @@ impl Issuer {
             reason: first.problem.clone().unwrap_or_default(),
             domains: overdue.iter().map(|standing| standing.wanted.domain.clone()).collect(),
         }))
+    }
+
+    /// The domains of sites that no certificate is valid for, in order, each with why the last order failed, if one did. None without an authority.
+    pub(crate) async fn uncertified_domains(&self) -> Result<BTreeMap<DomainName, Option<String>>, StoreError> {
+        let (now, mut domains) = (self.now(), BTreeMap::new());
+        if !self.has_authority() {
+            return Ok(domains);
+        }
+        let known = self.inventory.read().await?;
+        for wanted in &known.wanted {
+            let uncertified = known.uncertified(wanted, now);
+            if !uncertified.is_empty() {
+                let problem = self.problem(&known, wanted);
+                domains.extend(uncertified.into_iter().map(|domain| (domain, problem.clone())));
+            }
+        }
+        Ok(domains)
+    }
+
+    /// What is wrong with a certificate, for a person to read.
+    fn problem(&self, known: &Known, wanted: &Wanted) -> Option<String> {
+        let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
+        let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
+        known.problem(wanted, last.and_then(|row| row.problem.as_deref()))
     }
 
     /// The time by the clock of the authority that has told it last, else by the origin's: that may have been set since an earlier one has.

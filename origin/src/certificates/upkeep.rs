@@ -43,7 +43,7 @@ impl Upkeep {
 
     async fn round(&self) -> Result<(), StoreError> {
         let known = self.inventory.read().await?;
-        for (domain, Published { state, edges }) in &known.certificates {
+        for (domain, Published { state, edges, .. }) in &known.certificates {
             let confirmed = edges.are_all() || state.confirmed && edges.without_tls == 0;
             if confirmed != state.confirmed {
                 self.set_confirmed(domain, state.key, confirmed).await?;

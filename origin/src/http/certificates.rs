@@ -18,12 +18,13 @@ use crate::store::Database;
 
 /// `GET /v1/certificates`: every certificate that the fleet has or, if there is an authority to order it from, should have, by domain.
 pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<Json<Vec<Certificate>>, ApiError> {
-    let describe = |Standing { wanted, certificate, edges, due, problem }: Standing| Certificate {
+    let describe = |Standing { wanted, certificate, edges, lacking, due, problem }: Standing| Certificate {
         domain: wanted.domain,
         names: wanted.names,
         issuer: certificate.as_ref().and_then(|certificate| issuer_of(&certificate.chain)),
         key_type: certificate.as_ref().and_then(|certificate| key_type_of(&certificate.chain)),
         edges: edges.unwrap_or_default(),
+        lacking,
         is_api: edges.is_none(),
         not_after: certificate.map(|certificate| certificate.not_after),
         renewal: (due > Timestamp(0)).then_some(due),

@@ -1,11 +1,12 @@
 //! Certificates, as operators see them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::CertificateName;
 use crate::domain::DomainName;
+use crate::name::EdgeName;
 use crate::timestamp::Timestamp;
 
 /// A certificate that the fleet has or should have. `GET /v1/certificates` answers a list of these.
@@ -27,6 +28,10 @@ pub struct Certificate {
     /// On how many edges it is.
     #[serde(default)]
     pub edges: CertificateEdges,
+    /// The edges with TLS that do not present it, though they are not away, each with the reason, for a person to read. Empty if there is no
+    /// certificate yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lacking: BTreeMap<EdgeName, String>,
     /// Whether it is that of the origin's API, which no edge has.
     #[serde(default)]
     pub is_api: bool,
