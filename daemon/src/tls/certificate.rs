@@ -53,6 +53,11 @@ pub enum CertificateError {
     NotYetValid(Timestamp),
 }
 
+/// The first certificate in PEM, in DER; `None` if there is none, or it is malformed.
+pub fn first_der(pem: &[u8]) -> Option<Vec<u8>> {
+    CertificateDer::from_pem_slice(pem).ok().map(|der| der.to_vec())
+}
+
 impl Certificate {
     /// Parses a chain in PEM, its own certificate first. Neither the key nor the validity is checked: see [`Self::check`].
     pub fn new(chain: &[u8], key: PrivateKeyDer<'static>) -> Result<Self, CertificateError> {

@@ -24,6 +24,7 @@ const RELEASES: usize = 20;
 pub struct ClusterCertificate {
     authority: Arc<Mutex<LocalAuthority>>,
     root: PathBuf,
+    has_replaced_root: bool,
     files: CertificateFiles,
 }
 
@@ -32,8 +33,8 @@ impl ClusterCertificate {
     pub(super) async fn issue(directory: PathBuf, client: &Client) -> Result<Self, ClusterError> {
         let open = tokio::task::spawn_blocking(move || LocalAuthority::open(&directory));
         let authority = open.await.map_err(start_failed("the certificate authority"))??;
-        let (root, files) = (authority.root(), authority.files());
-        let certificate = Self { authority: Arc::new(Mutex::new(authority)), root, files };
+        let (root, has_replaced_root, files) = (authority.root(), authority.has_replaced_root(), authority.files());
+        let certificate = Self { authority: Arc::new(Mutex::new(authority)), root, has_replaced_root, files };
         certificate.update(client).await?;
         Ok(certificate)
     }
@@ -41,6 +42,11 @@ impl ClusterCertificate {
     /// The root of the authority, in PEM.
     pub fn root(&self) -> PathBuf {
         self.root.clone()
+    }
+
+    /// Whether there is another root than at the last start, whose root could vouch for addresses too.
+    pub fn has_replaced_root(&self) -> bool {
+        self.has_replaced_root
     }
 
     pub(super) fn files(&self) -> CertificateFiles {
