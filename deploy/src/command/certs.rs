@@ -1,7 +1,7 @@
 //! `verge certs`.
 
 use serde_json::{Value, json};
-use verge_protocol::api::{Certificate, CertificateEdges, RekeyRequest};
+use verge_protocol::api::{Certificate, CertificateEdges, RekeyRequest, Site};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::context::Context;
@@ -13,6 +13,16 @@ use crate::unicode_domain;
 
 /// In place of a table without rows.
 const NONE: &str = "no certificates: the origin orders them once its configuration has an `[acme]` section";
+
+/// The same, while sites are on HTTPS.
+const NONE_ORDERED: &str = "no certificates of the fleet: the origin orders none without an `[acme]` section. Sites are on HTTPS: edges \
+    present certificates of files (`[[certificates]]`, or those of `verge up --https`), or proxies in front of them do";
+
+/// Says why no certificate is listed.
+fn none(sites: &[Site]) -> &'static str {
+    let mut urls = sites.iter().flat_map(|site| site.channels.iter().map(|channel| &channel.url).chain([&site.url]));
+    if urls.any(|url| url.starts_with("https://")) { NONE_ORDERED } else { NONE }
+}
 
 /// How many names of a certificate are shown.
 const NAMES_SHOWN: usize = 3;
@@ -96,6 +106,16 @@ mod tests {
 
     use super::*;
     use crate::output::OutputOptions;
+
+    #[test]
+    fn certificates_that_the_origin_does_not_order_are_mentioned_if_sites_are_on_https() {
+        let site = |url: &str| -> Site {
+            serde_json::from_value(json!({ "name": "demo", "url": url, "created": 0, "channels": [] })).unwrap()
+        };
+        assert_eq!(none(&[]), NONE);
+        assert_eq!(none(&[site("http://demo.localhost:7401/")]), NONE);
+        assert_eq!(none(&[site("http://a.localhost/"), site("https://demo.localhost:7601/")]), NONE_ORDERED);
+    }
 
     #[test]
     fn certificates_are_listed_with_their_expiry_and_problem() {

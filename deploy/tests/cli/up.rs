@@ -127,10 +127,13 @@ async fn https_serves_every_site_with_a_certificate_of_the_printed_authority() {
     let site = summary["sites"][0]["url"].as_str().unwrap();
     assert!(site.starts_with("https://shop.localhost:"), "{site}");
     for edge in summary["edges"].as_array().unwrap() {
-        let at = |host: &str| edge["https_url"].as_str().unwrap().replace("127.0.0.1", host);
+        let at = |host: &str| edge["https_url"].as_str().unwrap().replace("localhost", host);
         let answer = trusting.get(at("shop.localhost")).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
         assert_eq!(answer.text().await.unwrap(), "<!doctype html>one");
+        // The printed URL works as it is.
+        let health = trusting.get(at("localhost") + "/.well-known/verge/health").send().await.unwrap();
+        assert_eq!(health.status(), 200);
         // Who does not trust the authority gets no page, and an unknown name no certificate.
         client().build().unwrap().get(at("shop.localhost")).send().await.unwrap_err();
         trusting.get(at("unknown.localhost")).send().await.unwrap_err();
@@ -142,7 +145,7 @@ async fn https_serves_every_site_with_a_certificate_of_the_printed_authority() {
     // A host that is new gets its certificate by itself.
     home.verge(&["push", "dist", "--site", "shop", "--channel", "pr-1", "--json"]).await;
     for edge in summary["edges"].as_array().unwrap() {
-        let preview = edge["https_url"].as_str().unwrap().replace("127.0.0.1", "pr-1--shop.localhost");
+        let preview = edge["https_url"].as_str().unwrap().replace("localhost", "pr-1--shop.localhost");
         verge_test_kit::until("the certificate of the preview", async || {
             trusting.get(&preview).send().await.is_ok_and(|answer| answer.status() == 200)
         })
