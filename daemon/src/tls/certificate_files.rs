@@ -60,6 +60,11 @@ impl FileProblems {
 }
 
 impl CertificateFiles {
+    /// Loads the files, once. Blocks.
+    pub fn load(&self) -> Result<Certificate, CertificateFilesError> {
+        self.read()
+    }
+
     /// Checks the files as a daemon would that loads them now. Blocks.
     pub fn check(&self, now: Timestamp) -> Result<(), CertificateFilesError> {
         self.read()?.check(now).map_err(|source| self.invalid(source))

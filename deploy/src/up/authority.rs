@@ -103,6 +103,11 @@ impl LocalAuthority {
         CertificateFiles { chain: self.data.path().join(CHAIN), key: self.data.path().join(KEY) }
     }
 
+    /// Whether the certificate was issued since the start, and for this name too.
+    pub(super) fn has_issued(&self, name: &str) -> bool {
+        self.issued.as_ref().is_some_and(|(names, _)| names.contains(name))
+    }
+
     /// Has the certificate be valid for exactly these names at `now`, and for some weeks. Returns whether it was replaced. Blocks.
     pub(super) fn issue(&mut self, names: BTreeSet<String>, now: Timestamp) -> Result<bool, AuthorityError> {
         let is_current = |(known, at): &(BTreeSet<String>, Timestamp)| *known == names && at.age(now) < RENEWAL_AGE;
