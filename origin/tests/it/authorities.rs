@@ -262,8 +262,9 @@ async fn wrong_answers_end_in_a_problem_that_names_them_and_what_is_served_stays
         Arc::new(move |_| text.clone())
     };
     // The paths are Pebble's; a finalized order is polled.
-    let cases: [(&'static [&'static str], Change, &str); 6] = [
+    let cases: [(&'static [&'static str], Change, &str); 7] = [
         (&["/order-plz"], constant("{"), "the authority gave a wrong answer: making an order: "),
+        (&["/order-plz"], constant("<html>busy</html>"), "/order-plz answered something that is not JSON"),
         (&["/authZ/"], constant("[]"), "the authority gave a wrong answer: reading an authorization: "),
         (&["/finalize-order/"], constant("no"), "the authority gave a wrong answer: requesting the certificate: "),
         (&["/certZ/"], constant("no certificate"), "the authority gave a wrong answer: the chain holds no certificate"),

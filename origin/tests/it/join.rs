@@ -43,7 +43,13 @@ async fn edge_exchanges_its_code_for_a_token_and_is_bound_to_its_key() {
         origin.request_as(&joined.token, Method::POST, "/v1/secrets").json(&request).send().await.unwrap()
     };
     assert!(secrets(&key).await.status().is_success());
-    assert_eq!(error(secrets(&other).await).await.1.code, "other_key");
+    let other = error(secrets(&other).await).await.1;
+    assert_eq!(other.code, "other_key");
+    assert!(
+        other.message.contains("write the token of `verge edges token fra-1` to its `token_file`"),
+        "{}",
+        other.message
+    );
     origin.stop().await;
 }
 
