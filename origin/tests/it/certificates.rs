@@ -553,6 +553,15 @@ async fn sibling_that_does_not_point_here_is_left_out_named_and_tried_again() {
     let left_out = listed().await;
     assert_eq!(left_out.names.len(), 2, "it is wanted all the same");
     assert!(left_out.renewal.is_some() && left_out.not_after.is_some());
+    let without = async || {
+        let status: Status = origin.get("/v1/status").await;
+        let mut texts = status.problems.iter().filter(|problem| problem.kind() == "domains_without_certificate");
+        texts.next().map(ToString::to_string)
+    };
+    until("the problem of the status", async || {
+        without().await.is_some_and(|text| text.starts_with("no certificate is valid for gone.example.net: "))
+    })
+    .await;
     let orders = pebble.orders();
 
     // While it may not be tried again, nothing is ordered.
