@@ -8,7 +8,7 @@ use verge_daemon::{Clock, Tasks};
 use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
 use crate::caa_issuers::CaaIssuers;
-use crate::certificates::{ApiCertificate, Authority, DnsCheck, Inventory, Issuer, Orders, Vault};
+use crate::certificates::{ApiCertificate, Authority, DnsCheck, Inventory, Issuer, Orders, OrdersProgress, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
@@ -236,6 +236,7 @@ fn orders(
         base: config.site_certificates.need_name_servers().then(|| base.clone()),
         api: api.clone(),
         clock: clock.clone(),
+        progress: OrdersProgress::new(clock.clone()),
     };
     let sites = config.site_certificates;
     let inventory = Inventory { database: database.clone(), edge_reports: edge_reports.clone(), base, sites, api };

@@ -323,13 +323,21 @@ async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
     fleet.dns.set("_acme-challenge.sites.example.org", Answer::Texts(vec![vec!["of-yesterday"]]));
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
     let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
+    let mut held = None;
     let problem = loop {
         let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
-        if let Some(problem) = listed.into_iter().find_map(|certificate| certificate.problem) {
+        let certificate = listed.into_iter().next().unwrap();
+        held = held.or(certificate.progress.filter(|progress| progress.contains("; name server")));
+        if let Some(problem) = certificate.problem {
+            assert!(certificate.next_try > certificate.renewal, "it waits for its next try");
             break problem;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
+    let held = held.expect("the order says what it waits for");
+    let step = "being ordered: waiting until every name server answers the challenge; name server ns.sites.example.org \
+                (127.0.0.1) answers `_acme-challenge.sites.example.org` TXT with `of-yesterday`, expected `";
+    assert!(held.starts_with(step) && held.contains("`: it is waited for until "), "{held}");
     let expected = "name server ns.sites.example.org (127.0.0.1) answers `_acme-challenge.sites.example.org` TXT with \
                     `of-yesterday`, expected `";
     assert!(problem.starts_with(expected), "{problem}");

@@ -38,7 +38,13 @@ pub struct Certificate {
     /// When it is ordered anew; `None`: it is due.
     #[serde(default)]
     pub renewal: Option<Timestamp>,
-    /// Why the last order failed, for a person to read.
+    /// If it is due: when it is ordered again after a failure, or after the authority has asked to wait; `None`: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
+    /// What its order is doing, and which name servers it waits for, for a person to read; `None`: it is not being ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// Why the last order failed, why nothing is ordered, or why its key cannot be read, for a person to read.
     #[serde(default)]
     pub problem: Option<String>,
 }
