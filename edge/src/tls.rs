@@ -16,7 +16,7 @@ use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{CertificateName, Digest, EdgeName, Seq, Timestamp};
 
-use self::certificate_store::CertificateStore;
+use self::certificate_store::{CertificateStore, SavedCertificate};
 pub(crate) use self::fleet_certificates::FleetCertificates;
 use self::fleet_certificates::Presented;
 use self::key_requests::KeyRequestsTask;
@@ -47,24 +47,13 @@ pub(crate) async fn follow(
     following: Following,
     tasks: &Tasks,
 ) -> io::Result<()> {
+    let loaded = fleet.clone();
     let load = move || {
         let store = CertificateStore::open(&data)?;
-        Ok::<_, io::Error>((store.load()?, store.load_ticket_secret(), store.edge_key(), store))
+        store.load(|saved| add_saved(&loaded, saved))?;
+        Ok::<_, io::Error>((store.load_ticket_secret(), store.edge_key(), store))
     };
-    let (saved, secret, key, store) = tokio::task::spawn_blocking(load).await.expect("loading does not panic")?;
-    let certificates = saved.into_iter().filter_map(|saved| {
-        let chain = saved.chain_digest();
-        match key_requests::parse(&saved.chain, &saved.key) {
-            Ok(certificate) => {
-                Some((saved.domain, Presented { chain, certificate: Arc::new(certificate), is_saved: true }))
-            }
-            Err(error) => {
-                tracing::error!(domain = %saved.domain, %error, "a saved certificate cannot be presented");
-                None
-            }
-        }
-    });
-    fleet.add(certificates);
+    let (secret, key, store) = tokio::task::spawn_blocking(load).await.expect("loading does not panic")?;
     if has_rows {
         fleet.remove_unknown();
     }
@@ -84,6 +73,17 @@ pub(crate) async fn follow(
     let draining = tasks.draining().clone();
     drop(tasks.spawn("certificates", draining.run_until_cancelled_owned(task.run())));
     Ok(())
+}
+
+/// Presents a certificate that was on disk.
+fn add_saved(fleet: &FleetCertificates, saved: SavedCertificate) {
+    let chain = saved.chain_digest();
+    match key_requests::parse(&saved.chain, &saved.key) {
+        Ok(certificate) => {
+            fleet.add([(saved.domain, Presented { chain, certificate: Arc::new(certificate), is_saved: true })]);
+        }
+        Err(error) => tracing::error!(domain = %saved.domain, %error, "a saved certificate cannot be presented"),
+    }
 }
 
 /// The public key of the edge with this data directory, made if there is none. Blocks.

@@ -32,7 +32,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    rows: BTreeMap<DomainName, (Seq, Arc<CertificateState>)>,
+    rows: BTreeMap<DomainName, KnownRow>,
     tickets: Option<Digest>,
     presented: BTreeMap<DomainName, Presented>,
     /// The rows whose certificates are not presented, nor newer ones. Kept: the health page, which anybody can request, asks for it.
@@ -43,6 +43,31 @@ struct State {
     failures: BTreeMap<DomainName, Failure>,
     /// See [`FleetCertificates::has_caught_up`].
     has_caught_up: bool,
+}
+
+/// The row of a certificate.
+struct KnownRow {
+    seq: Seq,
+    /// Without its chain while nothing is missing of it: the feed's own store has that text, and the certificate that is presented the chain.
+    row: Arc<CertificateState>,
+    /// The digest of its chain.
+    chain: Digest,
+}
+
+impl KnownRow {
+    fn new(seq: Seq, row: CertificateState) -> Self {
+        let chain = Digest::of(row.chain.as_bytes());
+        Self { seq, row: Arc::new(row), chain }
+    }
+
+    fn drop_chain(&mut self) {
+        if !self.row.chain.is_empty() {
+            let CertificateState { names, key, not_before, not_after, confirmed, .. } = &*self.row;
+            let (names, chain) = (names.clone(), String::new());
+            let (key, not_before, not_after, confirmed) = (*key, *not_before, *not_after, *confirmed);
+            self.row = Arc::new(CertificateState { names, chain, key, not_before, not_after, confirmed });
+        }
+    }
 }
 
 /// Why a certificate cannot be presented.
@@ -75,9 +100,9 @@ pub(super) struct Presented {
 
 impl Presented {
     /// Whether nothing is missing of a row: this is its certificate, or one that is newer.
-    fn satisfies(&self, row: &CertificateState) -> bool {
-        let is_of_row = self.certificate.key_digest() == row.key && self.chain == Digest::of(row.chain.as_bytes());
-        self.is_saved && (is_of_row || self.is_newer_than(row))
+    fn satisfies(&self, known: &KnownRow) -> bool {
+        let is_of_row = self.certificate.key_digest() == known.row.key && self.chain == known.chain;
+        self.is_saved && (is_of_row || self.is_newer_than(&known.row))
     }
 
     /// Whether the row is older, as those of an origin that was restored from a copy are: the key of such a certificate may have been replaced
@@ -123,7 +148,7 @@ impl FleetCertificates {
         state.failures.remove(&domain);
         if let Some(row) = row {
             state.removed.remove(&domain);
-            state.rows.insert(domain.clone(), (seq, Arc::new(row)));
+            state.rows.insert(domain.clone(), KnownRow::new(seq, row));
         } else {
             state.rows.remove(&domain);
             state.removed.insert(domain.clone());
@@ -247,8 +272,13 @@ impl State {
 
     /// Notes whether the certificate of a row is missing, after one of them has changed.
     fn compare(&mut self, domain: DomainName) {
-        let is_satisfied = |row| self.presented.get(&domain).is_some_and(|presented| presented.satisfies(row));
-        if self.rows.get(&domain).is_none_or(|(_, row)| is_satisfied(row)) {
+        let Some(known) = self.rows.get_mut(&domain) else {
+            self.missing.remove(&domain);
+            return;
+        };
+        if self.presented.get(&domain).is_some_and(|presented| presented.satisfies(known)) {
+            // It is missing again only if another row replaces this one: then that has its chain.
+            known.drop_chain();
             self.missing.remove(&domain);
         } else {
             self.missing.insert(domain);
@@ -257,7 +287,7 @@ impl State {
 
     fn missing(&self) -> impl Iterator<Item = (&DomainName, Seq, &Arc<CertificateState>)> {
         self.missing.iter().filter_map(|domain| {
-            let (seq, row) = self.rows.get(domain)?;
+            let KnownRow { seq, row, .. } = self.rows.get(domain)?;
             Some((domain, *seq, row))
         })
     }
@@ -308,6 +338,25 @@ mod tests {
             assert_eq!(fleet.missing().len(), usize::from(is_missing), "{names:?} of day {day}");
             assert_eq!(fleet.lagging().len(), usize::from(is_missing));
         }
+    }
+
+    #[test]
+    fn chain_of_a_row_is_kept_only_while_its_certificate_is_missing() {
+        let fleet = FleetCertificates::default();
+        let domain: DomainName = NAME.parse().unwrap();
+        let (row, presented) = issued(&[NAME], 10);
+        let kept = || !fleet.state().rows[&domain].row.chain.is_empty();
+        fleet.apply(domain.clone(), Seq(1), Some(row.clone()));
+        assert!(kept() && fleet.missing()[0].2.chain == row.chain);
+        fleet.add([(domain.clone(), Presented { is_saved: false, ..presented.clone() })]);
+        assert!(kept(), "it is requested again");
+        fleet.add([(domain.clone(), presented)]);
+        assert!(!kept() && fleet.missing().is_empty());
+        fleet.apply(domain.clone(), Seq(2), Some(row.clone()));
+        assert!(!kept() && fleet.missing().is_empty(), "the same row again");
+        let (other, _) = issued(&[NAME], 11);
+        fleet.apply(domain.clone(), Seq(3), Some(other.clone()));
+        assert!(kept() && fleet.missing()[0].2.chain == other.chain);
     }
 
     #[test]
