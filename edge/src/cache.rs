@@ -43,16 +43,22 @@ type Fetched = Result<(Blob, CacheResult), Unavailable>;
 
 impl BlobCache {
     /// The memory tier has up to `memory_bytes`; blobs on their way that are not in it, up to `in_flight_bytes`.
-    pub(crate) fn new(memory_bytes: u64, in_flight_bytes: u64, disk: Store, upstream: Upstream, tasks: Tasks) -> Self {
+    pub(crate) fn new(
+        memory_bytes: u64,
+        in_flight_bytes: u64,
+        disk: &Store,
+        upstream: &Upstream,
+        tasks: &Tasks,
+    ) -> Self {
         // Half of the room is for reads from disk, which an origin that hangs does not hold up.
         let room = usize::try_from(in_flight_bytes).unwrap_or(usize::MAX) / BLOB_MAX;
         let fetches = (room / 2).clamp(1, MAX_CONCURRENT);
         Self(Arc::new(Tiers {
             memory: Memory::new(memory_bytes),
             budget: Budget::new(memory_bytes.saturating_add(in_flight_bytes)),
-            disk,
-            upstream,
-            in_flight: SingleFlight::new("blob fetch", tasks),
+            disk: disk.clone(),
+            upstream: upstream.clone(),
+            in_flight: SingleFlight::new("blob fetch", tasks.clone()),
             failures: RecentFailures::default(),
             reads: Semaphore::new(MAX_CONCURRENT),
             fetches: Semaphore::new(fetches),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -16,7 +17,7 @@ use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
 use verge_daemon::tasks::Unfinished;
-use verge_daemon::tls::{Tickets, TlsAcceptor};
+use verge_daemon::tls::{Certificate, Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::BLOB_MAX;
 
@@ -39,6 +40,7 @@ pub struct Edge {
     tls_addrs: Vec<SocketAddr>,
     private_addr: SocketAddr,
     applied: watch::Receiver<AppliedState>,
+    presented: PresentedCertificates,
     tasks: Tasks,
     draining: CancellationToken,
     lame_duck: Duration,
@@ -104,15 +106,8 @@ impl Edge {
         let public_addr = public_addrs[0];
         let private_addr = private_listener.local_addr().map_err(BindError::LocalAddr)?;
 
-        let blobs = BlobCache::new(
-            config.memory_cache.0,
-            config.memory_in_flight.0,
-            store.clone(),
-            upstream.clone(),
-            tasks.clone(),
-        );
-        let table = Arc::new(ArcSwap::<Table>::default());
-        let missing_blobs = MissingBlobs::default();
+        let blobs = BlobCache::new(config.memory_cache.0, config.memory_in_flight.0, &store, &upstream, &tasks);
+        let (table, missing_blobs) = (Arc::new(ArcSwap::<Table>::default()), MissingBlobs::default());
         let feed_tasks = FeedTasks {
             upstream: upstream.clone(),
             store: store.clone(),
@@ -128,8 +123,7 @@ impl Edge {
             url: config.url.or_else(|| public_addr.ip().is_loopback().then(|| format!("http://{public_addr}"))),
         };
         let restored = feed_tasks.restore().await;
-        let applied = restored.applied();
-        let challenges = restored.challenges();
+        let (applied, challenges) = (restored.applied(), restored.challenges());
         let (releases, erased) = (restored.releases(), restored.erased());
         let release_hosts =
             ReleaseHosts::new(releases, erased, store.clone(), upstream.clone(), metrics.clone(), tasks.clone());
@@ -176,7 +170,17 @@ impl Edge {
         restored.spawn(&tasks);
         tracing::info!(readers = ?public_addrs, readers_tls = ?tls_addrs, private = %private_addr, "listening");
         let Config { lame_duck, drain_timeout, .. } = config;
-        Ok(Self { public_addrs, tls_addrs, private_addr, applied, tasks, draining, lame_duck, drain_timeout })
+        Ok(Self {
+            public_addrs,
+            tls_addrs,
+            private_addr,
+            applied,
+            presented,
+            tasks,
+            draining,
+            lame_duck,
+            drain_timeout,
+        })
     }
 
     /// The first listener for readers, which reports name unless [`Config::url`] is set.
@@ -197,6 +201,15 @@ impl Edge {
     /// The listener for `/healthz` and `/metrics`.
     pub fn private_addr(&self) -> SocketAddr {
         self.private_addr
+    }
+
+    /// Has `provide` be called for each server name without a certificate, while the client waits. A certificate that it returns is presented in
+    /// place of those of [`Config::certificates`], until their files change.
+    pub fn provide_certificates(
+        &self,
+        provide: impl Fn(&str) -> BoxFuture<'static, Option<Arc<Certificate>>> + Send + Sync + 'static,
+    ) {
+        self.presented.set_provider(provide);
     }
 
     /// How far the edge has applied the feed; can be waited on.

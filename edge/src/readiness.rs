@@ -27,6 +27,8 @@ pub(crate) enum ProblemKind {
     DiskFailed,
     /// Keys are in force that the origin, restored from an older copy or replaced, does not know.
     Orphans,
+    /// The key of this edge cannot be used: it gets no private keys of certificates.
+    EdgeKey,
     /// Files of a certificate of the operator's own cannot be used as they are.
     CertificateFile,
     /// Certificates of the fleet are not presented as of their latest write.
@@ -37,7 +39,7 @@ pub(crate) enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, worst first.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::NothingToServe,
         Self::CatchingUp,
         Self::BlobsMissing,
@@ -47,6 +49,7 @@ impl ProblemKind {
         Self::StateNotSaved,
         Self::DiskFailed,
         Self::Orphans,
+        Self::EdgeKey,
         Self::CertificateFile,
         Self::CertificatesLagging,
         Self::CertificateExpiring,
@@ -64,6 +67,7 @@ impl ProblemKind {
             Self::StateNotSaved => "state_not_saved",
             Self::DiskFailed => "disk_failed",
             Self::Orphans => "orphans",
+            Self::EdgeKey => "edge_key",
             Self::CertificateFile => "certificate_file",
             Self::CertificatesLagging => "certificates_lagging",
             Self::CertificateExpiring => "certificate_expiring",
@@ -143,6 +147,9 @@ impl ReadinessCheck {
             let keys = applied.orphans.len();
             add(ProblemKind::Orphans, format!("{keys} keys are served that the origin does not know, such as {first}"));
         }
+        if let Some(problem) = self.status.tls.key_problem() {
+            add(ProblemKind::EdgeKey, format!("this edge gets no private keys of certificates: {problem}"));
+        }
         for problem in self.status.tls.file_problems() {
             add(ProblemKind::CertificateFile, problem);
         }
@@ -184,13 +191,14 @@ mod tests {
     use std::time::Duration;
 
     use tokio::sync::watch;
-    use verge_daemon::Tasks;
+    use verge_daemon::{Clock, Tasks};
     use verge_protocol::Seq;
 
     use super::*;
     use crate::status::AppliedState;
     use crate::store::BlockingStore;
     use crate::test_support::serving_status;
+    use crate::tls::TlsStatus;
 
     #[tokio::test(start_paused = true)]
     async fn every_problem_of_a_serving_edge_is_a_reason() {
@@ -228,6 +236,20 @@ mod tests {
         assert_eq!(reasons[3], "no origin seen since the start 61 s ago");
         check.status.last_seen.record();
         assert_eq!(check.problems().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn edge_with_a_key_that_it_cannot_use_is_degraded_although_it_lacks_no_certificate() {
+        let directory = tempfile::tempdir().unwrap();
+        let applied = AppliedState { served: 1, has_caught_up: true, ..AppliedState::default() };
+        let mut status = serving_status(&watch::Sender::new(applied));
+        let tls = TlsStatus::with_key_problem("edge.key: malformed edge key", Clock::system());
+        assert!(tls.lagging().is_empty());
+        status.tls = tls;
+        let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
+        let expected = "this edge gets no private keys of certificates: edge.key: malformed edge key";
+        let readiness = ReadinessCheck { status, store }.readiness();
+        assert_eq!(readiness, Readiness::Degraded(vec![expected.to_owned()]));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{CertificateName, Digest, EdgeName, Seq, Timestamp};
 
-use self::certificate_store::CertificateStore;
+use self::certificate_store::{CertificateStore, SavedCertificate};
 pub(crate) use self::fleet_certificates::FleetCertificates;
 use self::fleet_certificates::Presented;
 use self::key_requests::KeyRequestsTask;
@@ -47,30 +47,20 @@ pub(crate) async fn follow(
     following: Following,
     tasks: &Tasks,
 ) -> io::Result<()> {
+    let loaded = fleet.clone();
     let load = move || {
         let store = CertificateStore::open(&data)?;
-        Ok::<_, io::Error>((store.load()?, store.load_ticket_secret(), store.edge_key(), store))
+        store.load(|saved| add_saved(&loaded, saved))?;
+        Ok::<_, io::Error>((store.load_ticket_secret(), store.edge_key(), store))
     };
-    let (saved, secret, key, store) = tokio::task::spawn_blocking(load).await.expect("loading does not panic")?;
-    let certificates = saved.into_iter().filter_map(|saved| {
-        let chain = saved.chain_digest();
-        match key_requests::parse(&saved.chain, &saved.key) {
-            Ok(certificate) => {
-                Some((saved.domain, Presented { chain, certificate: Arc::new(certificate), is_saved: true }))
-            }
-            Err(error) => {
-                tracing::error!(domain = %saved.domain, %error, "a saved certificate cannot be presented");
-                None
-            }
-        }
-    });
-    fleet.add(certificates);
+    let (secret, key, store) = tokio::task::spawn_blocking(load).await.expect("loading does not panic")?;
     if has_rows {
         fleet.remove_unknown();
     }
     presented.set_fleet(fleet.presented());
     if let Err(error) = &key {
         tracing::error!(error, "the key of this edge cannot be used: it gets no private keys of certificates");
+        fleet.set_key_problem(error.clone());
     }
     let Following { upstream, tickets, name } = following;
     if let Some(secret) = &secret {
@@ -83,6 +73,17 @@ pub(crate) async fn follow(
     let draining = tasks.draining().clone();
     drop(tasks.spawn("certificates", draining.run_until_cancelled_owned(task.run())));
     Ok(())
+}
+
+/// Presents a certificate that was on disk.
+fn add_saved(fleet: &FleetCertificates, saved: SavedCertificate) {
+    let chain = saved.chain_digest();
+    match key_requests::parse(&saved.chain, &saved.key) {
+        Ok(certificate) => {
+            fleet.add([(saved.domain, Presented { chain, certificate: Arc::new(certificate), is_saved: true })]);
+        }
+        Err(error) => tracing::error!(domain = %saved.domain, %error, "a saved certificate cannot be presented"),
+    }
 }
 
 /// The public key of the edge with this data directory, made if there is none. Blocks.
@@ -112,6 +113,9 @@ impl TlsStatus {
             move |certificates| presented.set_own(certificates)
         };
         let file_problems = CertificateFiles::watch(files, present, clock.clone(), tasks).await;
+        if let Some(fleet) = &fleet {
+            fleet.set_file_problems(file_problems.clone());
+        }
         let draining = tasks.draining().clone();
         let keep_valid = presented.clone().keep_valid();
         drop(tasks.spawn("validity of certificates", draining.run_until_cancelled_owned(keep_valid)));
@@ -121,6 +125,11 @@ impl TlsStatus {
     /// Why files of the operator's are not presented as they are.
     pub(crate) fn file_problems(&self) -> Vec<String> {
         self.file_problems.list()
+    }
+
+    /// Why the key of this edge cannot be used.
+    pub(crate) fn key_problem(&self) -> Option<&str> {
+        self.fleet.as_ref()?.key_problem()
     }
 
     /// The certificates of the feed that are not presented as of their latest write.
@@ -183,6 +192,12 @@ impl TlsStatus {
 
 #[cfg(test)]
 impl TlsStatus {
+    pub(crate) fn with_key_problem(problem: &str, clock: Clock) -> Self {
+        let fleet = FleetCertificates::default();
+        fleet.set_key_problem(problem.to_owned());
+        Self { presented: Arc::default(), file_problems: FileProblems::default(), fleet: Some(fleet), clock }
+    }
+
     pub(crate) fn with_file_problems(file_problems: Vec<String>, clock: Clock) -> Self {
         Self { presented: Arc::default(), file_problems: FileProblems::new(file_problems), fleet: None, clock }
     }
@@ -194,6 +209,16 @@ mod tests {
 
     use super::fleet_certificates::Failure;
     use super::*;
+
+    #[test]
+    fn problems_of_the_key_and_of_files_are_reported_together() {
+        let fleet = FleetCertificates::default();
+        assert!(fleet.problems().is_empty());
+        fleet.set_file_problems(FileProblems::new(vec!["failed to read chain.pem".to_owned()]));
+        assert_eq!(fleet.problems(), ["failed to read chain.pem"]);
+        fleet.set_key_problem("malformed edge key".to_owned());
+        assert_eq!(fleet.problems(), ["malformed edge key", "failed to read chain.pem"]);
+    }
 
     #[tokio::test]
     async fn expired_certificate_does_not_count_as_unserved_nor_one_without_a_key_as_obtainable() {

@@ -8,7 +8,7 @@ use verge_daemon::{Clock, Tasks};
 use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
 use crate::caa_issuers::CaaIssuers;
-use crate::certificates::{ApiCertificate, Authority, DnsCheck, Inventory, Issuer, Orders, Vault};
+use crate::certificates::{ApiCertificate, Authority, DnsCheck, Inventory, Issuer, Orders, OrdersProgress, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::failed_attempts::FailedAttempts;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::problems::Problems;
+use crate::problems::{CertificateSources, Problems};
 use crate::publish::{Contents, Encoder, Examiner, Publisher};
 use crate::purges::Purges;
 use crate::rollout::Rollouts;
@@ -109,9 +109,8 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         database.clone(),
         blobs,
         expiry_clock,
-        vault.clone(),
+        CertificateSources { vault: vault.clone(), issuer: Arc::clone(&issuer), domains: domains.clone() },
         tls.clone(),
-        Arc::clone(&issuer),
         Arc::clone(&metrics),
     );
     Ok(AppState {
@@ -244,6 +243,7 @@ fn orders(
         base: config.site_certificates.need_name_servers().then(|| base.clone()),
         api: api.clone(),
         clock: clock.clone(),
+        progress: OrdersProgress::new(clock.clone()),
     };
     let sites = config.site_certificates;
     let inventory = Inventory { database: database.clone(), edge_reports: edge_reports.clone(), base, sites, api };

@@ -136,10 +136,12 @@ impl EdgeReports {
     }
 
     /// The last reports of the edges that are neither away nor draining: readers may be sent to them, even if they are not live.
-    pub(crate) fn not_away(&self) -> Vec<LastReport> {
+    pub(crate) fn not_away(&self) -> Vec<(EdgeName, LastReport)> {
         let now = self.uptime();
         let is_away = |last: &LastReport| now.saturating_sub(last.received) > Duration::from_secs(AWAY_SECONDS);
-        self.lock().values().filter(|last| !is_away(last) && !last.report.draining).cloned().collect()
+        let last = self.lock();
+        let not_away = last.iter().filter(|(_, last)| !is_away(last) && !last.report.draining);
+        not_away.map(|(edge, last)| (edge.clone(), last.clone())).collect()
     }
 
     /// The sites with a purge that live edges have not done yet: the write that made the oldest one, and these edges.

@@ -8,13 +8,14 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::{Clock, error_chain};
-use verge_protocol::Seq;
-use verge_protocol::api::Problem;
+use verge_protocol::api::{DomainStep, Problem};
+use verge_protocol::{EdgeName, Seq};
 
 use crate::api_tls::ApiTls;
 use crate::certificates::Issuer;
 use crate::certificates::Vault;
-use crate::edge_reports::EdgeReports;
+use crate::domains::Domains;
+use crate::edge_reports::{EdgeReports, LastReport};
 use crate::expiry_clock::{CLOCK_TOLERANCE, ExpiryClock};
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database, StoreError};
@@ -35,7 +36,7 @@ const DIVERGENCE_SHOWN: Duration = Duration::from_hours(24);
 struct Checks {
     writes: Option<Check>,
     rows: Option<Check>,
-    certificates: Option<Check>,
+    certificates: Option<(Instant, Vec<Problem>)>,
 }
 
 /// What a check found, and when.
@@ -47,6 +48,14 @@ struct Check {
 /// How long unknown tokens are a problem after the last request with one. Edges and name servers repeat theirs every few seconds.
 const UNKNOWN_TOKENS_SHOWN: Duration = Duration::from_mins(5);
 
+/// What certificates there are, and what keeps others from being issued.
+#[derive(Clone)]
+pub(crate) struct CertificateSources {
+    pub(crate) vault: Vault,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) domains: Domains,
+}
+
 /// Finds the problems. Clones share what they found.
 #[derive(Clone)]
 pub(crate) struct Problems {
@@ -55,9 +64,8 @@ pub(crate) struct Problems {
     edge_reports: EdgeReports,
     clock: Clock,
     expiry_clock: ExpiryClock,
-    vault: Vault,
+    certificates: CertificateSources,
     tls: ApiTls,
-    issuer: Arc<Issuer>,
     metrics: Arc<Metrics>,
     checks: Arc<Mutex<Checks>>,
 }
@@ -67,22 +75,23 @@ impl Problems {
         database: Database,
         blobs: Blobs,
         expiry_clock: ExpiryClock,
-        vault: Vault,
+        certificates: CertificateSources,
         tls: ApiTls,
-        issuer: Arc<Issuer>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let ExpiryClock { clock, edge_reports, .. } = expiry_clock.clone();
-        Self { database, blobs, edge_reports, clock, expiry_clock, vault, tls, issuer, metrics, checks: Arc::default() }
+        Self { database, blobs, edge_reports, clock, expiry_clock, certificates, tls, metrics, checks: Arc::default() }
     }
 
     /// The problems now, the gravest first. An error tells that not even reads work.
     pub(crate) async fn list(&self) -> Result<Vec<Problem>, StoreError> {
         let now = self.clock.now();
         let mut problems = self.storage().await?;
-        problems.extend(self.vault.problem());
+        problems.extend(self.certificates.vault.problem());
         problems.extend(self.tls.problem());
         problems.extend(self.certificates().await?);
+        let live = self.edge_reports.live();
+        problems.extend(live.iter().flat_map(|(edge, last)| tls_problems(edge, last)));
         let orphans = self.orphans().await?;
         if let Some(row) = self.database.last_divergence().await? {
             let is_recent = row.noticed.age(now) < DIVERGENCE_SHOWN;
@@ -96,7 +105,6 @@ impl Problems {
             }
         }
         problems.extend(orphans);
-        let live = self.edge_reports.live();
         problems.extend(live.iter().filter_map(|(edge, last)| {
             Some(Problem::EdgeNotSaving { edge: edge.clone(), reason: last.report.not_saving.clone()? })
         }));
@@ -141,14 +149,19 @@ impl Problems {
         Ok([&checks.writes, &checks.rows].into_iter().flatten().filter_map(|check| check.problem.clone()).collect())
     }
 
-    /// The problem of certificates.
-    async fn certificates(&self) -> Result<Option<Problem>, StoreError> {
+    /// The problems of certificates that are not issued.
+    async fn certificates(&self) -> Result<Vec<Problem>, StoreError> {
         let mut checks = self.checks.lock().await;
-        let check = match &checks.certificates {
-            Some(check) if check.at.elapsed() < CERTIFICATE_CHECK_INTERVAL => check,
-            _ => checks.certificates.insert(Check { at: Instant::now(), problem: self.issuer.overdue().await? }),
-        };
-        Ok(check.problem.clone())
+        if let Some((at, problems)) = &checks.certificates
+            && at.elapsed() < CERTIFICATE_CHECK_INTERVAL
+        {
+            return Ok(problems.clone());
+        }
+        let overdue = self.certificates.issuer.overdue().await?;
+        let problems: Vec<Problem> =
+            overdue.into_iter().chain(self.certificates.without_certificate().await?).collect();
+        checks.certificates = Some((Instant::now(), problems.clone()));
+        Ok(problems)
     }
 
     async fn check_writes(&self) -> Option<Problem> {
@@ -182,5 +195,81 @@ impl Problems {
         // An edge that has not caught up yet may name keys that were written again.
         let keys = self.database.without_row(keys).await?;
         Ok((!keys.is_empty()).then_some(Problem::Orphans { keys, edges }))
+    }
+}
+
+impl CertificateSources {
+    /// The domains of sites that can have no certificate: what their last check has found says why, else the authority.
+    async fn without_certificate(&self) -> Result<Option<Problem>, StoreError> {
+        let uncertified = self.issuer.uncertified_domains().await?;
+        let reason = |(domain, problem): (_, Option<String>)| {
+            let findings = self.domains.findings(&domain);
+            let found = findings.iter().find(|finding| finding.blocks.contains(&DomainStep::Certificate));
+            Some((domain, found.map(ToString::to_string).or(problem)?))
+        };
+        let (domains, mut reasons): (Vec<_>, Vec<_>) = uncertified.into_iter().filter_map(reason).unzip();
+        Ok((!domains.is_empty())
+            .then(|| Problem::DomainsWithoutCertificate { domains, reason: reasons.swap_remove(0) }))
+    }
+}
+
+/// What a live edge says about its certificates and its key.
+fn tls_problems(edge: &EdgeName, last: &LastReport) -> impl Iterator<Item = Problem> {
+    let lagging = last.claims.certificates.as_deref().unwrap_or_default();
+    let certificates = lagging.first().map(|first| Problem::EdgeCertificates {
+        edge: edge.clone(),
+        domains: lagging.iter().map(|lag| lag.domain.clone()).collect(),
+        omitted: last.claims.certificates_omitted,
+        reason: first.reason.clone(),
+    });
+    let reasons = last.claims.tls_problems.clone();
+    let tls = (!reasons.is_empty()).then(|| Problem::EdgeTls { edge: edge.clone(), reasons });
+    certificates.into_iter().chain(tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Timestamp;
+    use verge_protocol::report::{CertificateLag, EdgeReport};
+
+    use super::*;
+
+    /// The problems of one edge that reports this.
+    fn problems(change: impl FnOnce(&mut EdgeReport)) -> Vec<String> {
+        let reports = EdgeReports::default();
+        let mut report = EdgeReport { certificates: Some(Vec::new()), ..EdgeReport::new("1-7".parse().unwrap(), "0") };
+        change(&mut report);
+        reports.record("fra-1".parse().unwrap(), report, None, Timestamp(0));
+        let live = reports.live();
+        live.iter().flat_map(|(edge, last)| tls_problems(edge, last)).map(|problem| problem.to_string()).collect()
+    }
+
+    #[test]
+    fn edge_that_lacks_certificates_or_cannot_use_its_key_is_a_problem() {
+        assert!(problems(|_| {}).is_empty());
+        assert!(problems(|report| report.certificates = None).is_empty(), "it has no TLS");
+        let lag = |domain: &str| CertificateLag {
+            domain: domain.parse().unwrap(),
+            seq: Seq(3),
+            reason: "malformed edge key".to_owned(),
+        };
+        let lacking = problems(|report| report.certificates = Some(vec![lag("sites.example")]));
+        assert_eq!(
+            lacking,
+            ["edge fra-1 does not present the latest certificate of sites.example: malformed edge key"]
+        );
+        let many = problems(|report| {
+            report.certificates = Some(vec![lag("a.example"), lag("b.example")]);
+            report.certificates_omitted = 7;
+            report.tls_problems = vec!["malformed edge key".to_owned(), "no chain.pem".to_owned()];
+        });
+        assert_eq!(
+            many,
+            [
+                "edge fra-1 does not present the latest certificate of a.example, b.example, 9 in all; of the first one: \
+                 malformed edge key",
+                "TLS of edge fra-1: malformed edge key; no chain.pem",
+            ]
+        );
     }
 }

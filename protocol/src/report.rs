@@ -27,6 +27,9 @@ pub const LIST_MAX: usize = 1000;
 /// How many purges a report proves at most.
 pub const PURGES_MAX: usize = 16;
 
+/// How many problems with its TLS a report names at most.
+pub const TLS_PROBLEMS_MAX: usize = 16;
+
 /// The most bytes of a report: with every list full, of the longest entries, it has fewer.
 pub const BYTES_MAX: usize = 4 << 20;
 
@@ -94,6 +97,10 @@ pub struct EdgeReport {
     /// How many more there are. No certificate counts as presented meanwhile.
     #[serde(default)]
     pub certificates_omitted: u64,
+    /// What is wrong with the edge's own key, without which it gets no private keys, and with the files of certificates of the operator's own.
+    /// At most [`TLS_PROBLEMS_MAX`].
+    #[serde(default)]
+    pub tls_problems: Vec<String>,
     /// Why what it serves is not saved, so that after a restart it would serve less; `None` if it is.
     #[serde(default)]
     pub not_saving: Option<String>,
@@ -240,6 +247,7 @@ impl EdgeReport {
             purged.drain(..purged.len().saturating_sub(PURGES_MAX));
             purged.shrink_to_fit();
         }
+        self.tls_problems.truncate(TLS_PROBLEMS_MAX);
         self.orphans.retain(|key| is_key(key));
         cut(&mut self.orphans);
 
@@ -248,7 +256,8 @@ impl EdgeReport {
         let purging = self.purging.iter_mut().map(|lag| &mut lag.reason);
         let certificates = self.certificates.iter_mut().flatten().map(|lag| &mut lag.reason);
         let others = [Some(&mut self.version), self.url.as_mut(), self.not_saving.as_mut()].into_iter().flatten();
-        for text in lagging.chain(preparing).chain(purging).chain(certificates).chain(others) {
+        let tls = self.tls_problems.iter_mut();
+        for text in lagging.chain(preparing).chain(purging).chain(certificates).chain(tls).chain(others) {
             *text = plain(text);
         }
         self
@@ -274,6 +283,7 @@ impl EdgeReport {
             orphans: Vec::new(),
             certificates: None,
             certificates_omitted: 0,
+            tls_problems: Vec::new(),
             not_saving: None,
             version: version.into(),
         }
@@ -301,6 +311,20 @@ impl EdgeReport {
         self.applied.includes(at) && self.certificates_omitted == 0 && !lagging.iter().any(lags)
     }
 
+    /// Why the edge does not present the certificate of the domain as of the write `at`, for a person to read; `None` if it does, or has no TLS.
+    pub fn certificate_lag(&self, at: Position, domain: &DomainName) -> Option<&str> {
+        let lagging = self.certificates.as_ref()?;
+        if self.has_certificate(at, domain) {
+            return None;
+        }
+        let lag = lagging.iter().find(|lag| lag.domain == *domain && lag.seq <= at.seq);
+        Some(match lag {
+            Some(lag) => &lag.reason,
+            None if self.applied.includes(at) => "it lacks more certificates than it lists",
+            None => "it has not received the certificate yet",
+        })
+    }
+
     /// What the edge has found in the purge of the site that was made by the write `seq`; `None` if it started again since.
     pub fn purge_proof(&self, seq: Seq, site: &SiteName) -> Option<&PurgeProof> {
         self.purged.iter().flatten().rev().find(|proof| proof.site == *site && proof.seq == seq)
@@ -322,6 +346,35 @@ impl EdgeReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn certificate_that_an_edge_does_not_present_has_a_reason() {
+        let (www, at): (DomainName, Position) = ("www.example".parse().unwrap(), "1-7".parse().unwrap());
+        let lag = |seq| CertificateLag { domain: www.clone(), seq: Seq(seq), reason: "no key".to_owned() };
+        for (applied, certificates, omitted, reason) in [
+            ("1-7", None, 0, None),
+            ("1-7", Some(vec![]), 0, None),
+            ("1-9", Some(vec![lag(8)]), 0, None),
+            ("1-7", Some(vec![lag(7)]), 0, Some("no key")),
+            ("1-6", Some(vec![]), 0, Some("it has not received the certificate yet")),
+            ("1-7", Some(vec![]), 1, Some("it lacks more certificates than it lists")),
+        ] {
+            let report = EdgeReport::new(applied.parse().unwrap(), "0");
+            let report = EdgeReport { certificates, certificates_omitted: omitted, ..report };
+            assert_eq!(report.certificate_lag(at, &www), reason, "{applied}");
+        }
+    }
+
+    #[test]
+    fn report_of_an_older_edge_has_no_problems_with_tls_and_many_are_cut() {
+        let mut report = EdgeReport::new("1-7".parse().unwrap(), "0");
+        report.tls_problems = vec!["a\nb".repeat(1000); 1000];
+        let mut json = serde_json::to_value(&report).unwrap();
+        let bounded = report.bounded().tls_problems;
+        assert_eq!((bounded.len(), bounded[0].contains('\n')), (TLS_PROBLEMS_MAX, false));
+        json.as_object_mut().unwrap().remove("tls_problems");
+        assert!(serde_json::from_value::<EdgeReport>(json).unwrap().tls_problems.is_empty());
+    }
 
     #[test]
     fn texts_of_a_report_are_plain_and_short() {

@@ -62,7 +62,7 @@ impl TlsAcceptor {
     {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let server_name: Option<Box<str>> = start.client_hello().server_name().map(Into::into);
-        let Some(certificate) = self.certificates.select(server_name.as_deref()) else {
+        let Some(certificate) = self.certificates.select_or_provide(server_name.as_deref()).await else {
             let (alert, reason) = match server_name {
                 Some(_) => (UNRECOGNIZED_NAME, "no certificate for the server name"),
                 None => (MISSING_EXTENSION, "the client sent no server name"),

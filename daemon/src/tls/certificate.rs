@@ -30,9 +30,17 @@ pub enum CertificateError {
     /// No private key section.
     #[error("no private key found: expected PEM with `-----BEGIN PRIVATE KEY-----`, not encrypted")]
     NoKey,
+    /// A section of PEM without its end.
+    #[error("the {0} is cut short: expected a line `-----END …-----`; copy the whole file again")]
+    CutShort(PemPart),
     /// Not PEM.
-    #[error("invalid PEM: {0}")]
-    Pem(String),
+    #[error("the {part} is not valid PEM: {reason}")]
+    Pem {
+        /// What is not.
+        part: PemPart,
+        /// Why, for a person to read.
+        reason: String,
+    },
     /// Not X.509.
     #[error("malformed certificate")]
     Malformed,
@@ -53,12 +61,58 @@ pub enum CertificateError {
     NotYetValid(Timestamp),
 }
 
+/// What is in a file in PEM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PemPart {
+    /// A certificate with its intermediate certificates.
+    Chain,
+    /// A private key.
+    Key,
+}
+
+impl fmt::Display for PemPart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Chain => "certificate",
+            Self::Key => "private key",
+        })
+    }
+}
+
+impl CertificateError {
+    /// Which of the two files cannot be read, if that is known.
+    pub(super) fn part(&self) -> Option<PemPart> {
+        match self {
+            Self::NoCertificate | Self::Malformed | Self::NoNames => Some(PemPart::Chain),
+            Self::NoKey | Self::UnsupportedKey => Some(PemPart::Key),
+            Self::CutShort(part) | Self::Pem { part, .. } => Some(*part),
+            Self::KeyMismatch | Self::Expired(_) | Self::NotYetValid(_) => None,
+        }
+    }
+
+    /// Errors of the parser show lines as numbers.
+    fn of_pem(part: PemPart, error: &PemError) -> Self {
+        let shown = |line: &[u8]| String::from_utf8_lossy(line).trim().chars().take(40).collect::<String>();
+        let reason = match error {
+            PemError::MissingSectionEnd { .. } => return Self::CutShort(part),
+            PemError::IllegalSectionStart { line } => format!("malformed line `{}`", shown(line)),
+            error => error.to_string(),
+        };
+        Self::Pem { part, reason }
+    }
+}
+
+/// The first certificate in PEM, in DER; `None` if there is none, or it is malformed.
+pub fn first_der(pem: &[u8]) -> Option<Vec<u8>> {
+    CertificateDer::from_pem_slice(pem).ok().map(|der| der.to_vec())
+}
+
 impl Certificate {
     /// Parses a chain in PEM, its own certificate first. Neither the key nor the validity is checked: see [`Self::check`].
     pub fn new(chain: &[u8], key: PrivateKeyDer<'static>) -> Result<Self, CertificateError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<_, _>>()
-            .map_err(|error| CertificateError::Pem(error.to_string()))?;
+            .map_err(|error| CertificateError::of_pem(PemPart::Chain, &error))?;
         let fields = der::parse(chain.first().ok_or(CertificateError::NoCertificate)?);
         let fields = fields.ok_or(CertificateError::Malformed)?;
         if fields.names.is_empty() {
@@ -71,7 +125,7 @@ impl Certificate {
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             PemError::NoItemsFound => CertificateError::NoKey,
-            error => CertificateError::Pem(error.to_string()),
+            error => CertificateError::of_pem(PemPart::Key, &error),
         })?;
         Self::new(chain, key)
     }
@@ -201,7 +255,8 @@ mod tests {
             assert_eq!(error, expected);
         }
         let cut = &chain[..chain.len() / 2];
-        assert!(matches!(Certificate::from_pem(cut.as_bytes(), key.as_bytes()), Err(CertificateError::Pem(_))));
+        let error = Certificate::from_pem(cut.as_bytes(), key.as_bytes()).unwrap_err();
+        assert_eq!(error, CertificateError::CutShort(PemPart::Chain));
         let no_key = PrivateKeyDer::Pkcs8(vec![1, 2, 3].into());
         let certificate = Certificate::new(chain.as_bytes(), no_key).unwrap();
         assert_eq!(certificate.check(NOW), Err(CertificateError::UnsupportedKey));

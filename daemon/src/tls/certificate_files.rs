@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Deserialize;
 use verge_protocol::{Timestamp, error_chain};
 
-use super::certificate::{Certificate, CertificateError};
+use super::certificate::{Certificate, CertificateError, PemPart};
 use crate::clock::Clock;
 use crate::file_watch::{FileStamps, POLL_INTERVAL};
 use crate::tasks::Tasks;
@@ -37,6 +37,14 @@ pub enum CertificateFilesError {
         /// The cause.
         source: io::Error,
     },
+    /// One file is not what it should be.
+    #[error("cannot use {}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: CertificateError,
+    },
     /// They are no certificate and its key, or it is not valid now.
     #[error("invalid certificate in {} with the key in {}", files.chain.display(), files.key.display())]
     Invalid {
@@ -60,6 +68,11 @@ impl FileProblems {
 }
 
 impl CertificateFiles {
+    /// Loads the files, once. Blocks.
+    pub fn load(&self) -> Result<Certificate, CertificateFilesError> {
+        self.read()
+    }
+
     /// Checks the files as a daemon would that loads them now. Blocks.
     pub fn check(&self, now: Timestamp) -> Result<(), CertificateFilesError> {
         self.read()?.check(now).map_err(|source| self.invalid(source))
@@ -93,7 +106,12 @@ impl CertificateFiles {
     }
 
     fn invalid(&self, source: CertificateError) -> CertificateFilesError {
-        CertificateFilesError::Invalid { files: self.clone(), source }
+        let path = match source.part() {
+            Some(PemPart::Chain) => &self.chain,
+            Some(PemPart::Key) => &self.key,
+            None => return CertificateFilesError::Invalid { files: self.clone(), source },
+        };
+        CertificateFilesError::Unusable { path: path.clone(), source }
     }
 }
 
@@ -175,5 +193,47 @@ impl<F: Fn(Vec<Arc<Certificate>>) + Send + 'static> Watch<F> {
             self
         };
         tokio::task::spawn_blocking(load).await.expect("loading files does not panic")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn file_that_is_cut_short_is_named_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let chain = CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let at = |name: &str| directory.path().join(name);
+        let files = CertificateFiles { chain: at("chain.pem"), key: at("key.pem") };
+        let error = |chain: &str, key: &str| {
+            std::fs::write(&files.chain, chain).unwrap();
+            std::fs::write(&files.key, key).unwrap();
+            let error = files.check(Timestamp(0)).unwrap_err();
+            error_chain(&error).replace(&*directory.path().to_string_lossy(), "")
+        };
+        let advice = "expected a line `-----END …-----`; copy the whole file again";
+        assert_eq!(
+            error(&chain, &key[..key.len() / 2]),
+            format!("cannot use /key.pem: the private key is cut short: {advice}")
+        );
+        assert_eq!(
+            error(&chain[..chain.len() / 2], &key),
+            format!("cannot use /chain.pem: the certificate is cut short: {advice}")
+        );
+        assert_eq!(
+            error(&chain, "-----BEGIN PRIVATE KEY\n"),
+            "cannot use /key.pem: the private key is not valid PEM: malformed line `-----BEGIN PRIVATE KEY`"
+        );
+        assert!(error(&chain, "").starts_with("cannot use /key.pem: no private key found"));
+        let other = KeyPair::generate().unwrap().serialize_pem();
+        assert_eq!(
+            error(&chain, &other),
+            "invalid certificate in /chain.pem with the key in /key.pem: the private key does not match the certificate"
+        );
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use verge_protocol::CertificateName;
@@ -18,6 +20,18 @@ use super::certificate::Certificate;
 pub struct Certificates {
     snapshot: ArcSwap<Snapshot>,
     has_default: bool,
+    provider: OnceLock<Provider>,
+}
+
+/// Adds the certificate of a server name that has none, if it should have one, before it returns.
+type Provide = dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync;
+
+struct Provider(Box<Provide>);
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Provider")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +88,20 @@ impl Certificates {
     pub fn find(&self, host: &str) -> Option<Arc<Certificate>> {
         let snapshot = self.snapshot.load();
         snapshot.hosts.get(host).or_else(|| snapshot.wildcard(host)).cloned()
+    }
+
+    /// Has `provide` be called for each server name that has no certificate, before a client that sent it is refused. It adds the certificate, if
+    /// there should be one, and decides how often it looks: anybody can send any name. Only the first call of this has an effect.
+    pub fn set_provider(&self, provide: impl Fn(&str) -> BoxFuture<'static, ()> + Send + Sync + 'static) {
+        let _ = self.provider.set(Provider(Box::new(provide)));
+    }
+
+    /// [`Self::select`], once the provider, if there is one, was asked for a name without a certificate.
+    pub async fn select_or_provide(&self, server_name: Option<&str>) -> Option<Arc<Certificate>> {
+        let selected = self.select(server_name);
+        let (None, Some(name), Some(provider)) = (&selected, server_name, self.provider.get()) else { return selected };
+        (provider.0)(name).await;
+        self.select(server_name)
     }
 
     /// The certificate for a client that sent this server name, or none.
@@ -184,6 +212,38 @@ mod tests {
         assert_eq!(presented, ["a.example", "b.example"]);
         certificates.replace([]);
         assert!(certificates.find("a.example").is_none());
+    }
+
+    #[tokio::test]
+    async fn provider_is_asked_for_a_name_without_a_certificate_only() {
+        let certificates = Arc::new(Certificates::default());
+        let (known, provided) = (certificate(&["a.example"]), certificate(&["a.example", "b.example"]));
+        certificates.replace([Arc::clone(&known)]);
+        assert!(certificates.select_or_provide(Some("b.example")).await.is_none(), "there is no provider");
+        let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let provide = {
+            let (certificates, provided, asked) =
+                (Arc::downgrade(&certificates), Arc::clone(&provided), Arc::clone(&asked));
+            move |name: &str| -> BoxFuture<'static, ()> {
+                asked.lock().unwrap().push(name.to_owned());
+                if name == "b.example" {
+                    certificates.upgrade().unwrap().replace([Arc::clone(&provided)]);
+                }
+                Box::pin(std::future::ready(()))
+            }
+        };
+        certificates.set_provider(provide);
+        for (name, expected) in [
+            (Some("a.example"), Some(&known)),
+            (Some("c.example"), None),
+            (None, None),
+            (Some("b.example"), Some(&provided)),
+            (Some("b.example"), Some(&provided)),
+        ] {
+            let selected = certificates.select_or_provide(name).await;
+            assert_eq!(selected.as_ref().map(Arc::as_ptr), expected.map(Arc::as_ptr), "{name:?}");
+        }
+        assert_eq!(*asked.lock().unwrap(), ["c.example", "b.example"]);
     }
 
     #[test]

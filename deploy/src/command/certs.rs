@@ -1,7 +1,7 @@
 //! `verge certs`.
 
 use serde_json::{Value, json};
-use verge_protocol::api::{Certificate, CertificateEdges, RekeyRequest};
+use verge_protocol::api::{Certificate, CertificateEdges, RekeyRequest, Site};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::context::Context;
@@ -14,6 +14,16 @@ use crate::unicode_domain;
 /// In place of a table without rows.
 const NONE: &str = "no certificates: the origin orders them once its configuration has an `[acme]` section";
 
+/// The same, while sites are on HTTPS.
+const NONE_ORDERED: &str = "no certificates of the fleet: the origin orders none without an `[acme]` section. Sites are on HTTPS: edges \
+    present certificates of files (`[[certificates]]`, or those of `verge up --https`), or proxies in front of them do";
+
+/// Says why no certificate is listed.
+fn none(sites: &[Site]) -> &'static str {
+    let mut urls = sites.iter().flat_map(|site| site.channels.iter().map(|channel| &channel.url).chain([&site.url]));
+    if urls.any(|url| url.starts_with("https://")) { NONE_ORDERED } else { NONE }
+}
+
 /// How many names of a certificate are shown.
 const NAMES_SHOWN: usize = 3;
 
@@ -25,7 +35,10 @@ pub(super) async fn run(command: Option<&cli::Certs>, context: &Context<'_>) -> 
         return context.print_result(&json!({ "rekeyed": domains }), || Ok(rekeyed(&domains, context)));
     }
     let answer: Value = client.get("/v1/certificates").await?;
-    context.print_list(&answer, NONE, |certificates: &[Certificate]| {
+    let is_empty = answer == json!([]) && !context.output.options().json;
+    // An origin of which this cannot be found out lists no certificates all the same.
+    let sites = if is_empty { client.sites::<Site>().await.unwrap_or_default() } else { Vec::new() };
+    context.print_list(&answer, none(&sites), |certificates: &[Certificate]| {
         render(certificates, context.environment.now, context.output)
     })
 }
@@ -44,16 +57,41 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
             certificate.issuer.as_deref().map_or_else(|| "none yet".to_owned(), |issuer| human::line(issuer, 60)),
             certificate.key_type.clone().unwrap_or_default(),
             certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
-            certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
+            renewal(certificate, now),
             if certificate.is_api { "API".to_owned() } else { edges(certificate.edges) },
-            certificate
-                .problem
-                .as_deref()
-                .map_or_else(String::new, |problem| unicode_domain::show_in(&human::line(problem, 200))),
+            problems(certificate),
         ]
     };
     let header = ["names", "issuer", "key", "expires", "renewal", "edges", "problem"];
     table(output, &header, certificates.iter().map(row).collect())
+}
+
+/// When it is ordered: anew, or again after a failure.
+fn renewal(certificate: &Certificate, now: Timestamp) -> String {
+    let until = |at: Timestamp| human::until(now.age(at));
+    match (certificate.renewal.filter(|at| *at > now), certificate.next_try.filter(|at| *at > now)) {
+        (Some(at), _) => until(at),
+        _ if certificate.progress.is_some() => "in progress".to_owned(),
+        (None, Some(at)) => format!("again {}", until(at)),
+        (None, None) => "now".to_owned(),
+    }
+}
+
+/// The longest text of a problem that is shown, in characters.
+const TEXT_MAX: usize = 300;
+
+/// How many edges that lack a certificate are named.
+const EDGES_SHOWN: usize = 5;
+
+/// Why there is no certificate, or not the wanted one, what its order waits for, and which edges lack the one there is: a line for each.
+fn problems(certificate: &Certificate) -> String {
+    let shown = |text: &str| unicode_domain::show_in(&human::line(text, TEXT_MAX));
+    let lacking = certificate.lacking.iter().take(EDGES_SHOWN);
+    let lacking = lacking.map(|(edge, reason)| shown(&format!("{edge} lacks it: {reason}")));
+    let more = certificate.lacking.len().saturating_sub(EDGES_SHOWN) as u64;
+    let more = (more > 0).then(|| format!("and {}", human::count(more, "more edge")));
+    let texts = [certificate.problem.as_deref(), certificate.progress.as_deref()].into_iter().flatten();
+    texts.map(shown).chain(lacking).chain(more).collect::<Vec<_>>().join("\n")
 }
 
 fn edges(CertificateEdges { presenting, of, without_tls }: CertificateEdges) -> String {
@@ -81,10 +119,21 @@ fn expiry(end: Timestamp, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
     use crate::output::OutputOptions;
+
+    #[test]
+    fn certificates_that_the_origin_does_not_order_are_mentioned_if_sites_are_on_https() {
+        let site = |url: &str| -> Site {
+            serde_json::from_value(json!({ "name": "demo", "url": url, "created": 0, "channels": [] })).unwrap()
+        };
+        assert_eq!(none(&[]), NONE);
+        assert_eq!(none(&[site("http://demo.localhost:7401/")]), NONE);
+        assert_eq!(none(&[site("http://a.localhost/"), site("https://demo.localhost:7601/")]), NONE_ORDERED);
+    }
 
     #[test]
     fn certificates_are_listed_with_their_expiry_and_problem() {
@@ -99,14 +148,37 @@ mod tests {
                 of: 3,
                 without_tls: u64::from(left.is_none()),
             },
+            lacking: BTreeMap::new(),
             is_api: domain.starts_with("origin."),
             not_after: left.map(|days| Timestamp(now.0 - 86_400_000 * 10).after(Duration::from_hours(24) * days)),
             renewal: left.filter(|days| *days > 10).map(|_| now.after(Duration::from_hours(50))),
+            next_try: None,
+            progress: None,
             problem: problem.map(str::to_owned),
+        };
+        let lacking = |edges: &[&str]| {
+            edges.iter().map(|edge| (edge.parse().unwrap(), "malformed edge key".to_owned())).collect()
         };
         let certificates = [
             certificate("sites.example.com", &["*.sites.example.com"], Some(90), None),
             certificate("a.example", &["b.example", "c.example", "d.example", "e.example"], Some(9), Some("refused")),
+            Certificate { lacking: lacking(&["fra-1"]), ..certificate("www.example", &[], Some(12), None) },
+            Certificate {
+                lacking: lacking(&["e-1", "e-2", "e-3", "e-4", "e-5", "e-6", "e-7"]),
+                ..certificate("b.example", &[], Some(12), Some("refused"))
+            },
+            Certificate {
+                progress: Some(
+                    "being ordered: waiting until every name server answers the challenge; name server ns2 (192.0.2.2) answers \
+                     `_acme-challenge.c.example` TXT with no such record, expected `x`: it is waited for until 2027-01-15T08:10:00Z"
+                        .to_owned(),
+                ),
+                ..certificate("c.example", &[], None, None)
+            },
+            Certificate {
+                next_try: Some(now.after(Duration::from_mins(5))),
+                ..certificate("d.example", &[], None, Some("the authority is not reachable"))
+            },
             certificate("origin.example.com", &[], Some(60), None),
             certificate("new.example", &[], None, Some("no address for new.example\nsecond line")),
         ];

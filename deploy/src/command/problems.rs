@@ -36,6 +36,13 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         }
         Problem::ApiCertificate { .. } => "mend the files of `api_certificate`: they are reloaded when they change",
         Problem::CertificatesOverdue { .. } => "see `verge certs`, and `verge domains check` for domains of sites",
+        Problem::DomainsWithoutCertificate { .. } => "`verge domains check DOMAIN` says what to change in DNS",
+        Problem::EdgeCertificates { .. } => {
+            "`/healthz` of that edge says more; where it has no valid certificate instead, name servers direct readers to other edges"
+        }
+        Problem::EdgeTls { .. } => {
+            "repair its files of `[[certificates]]`; if `edge.key` is damaged, delete it, write the token of `verge edges token` to `token_file`, and restart the edge"
+        }
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
         Problem::EdgeNotSaving { .. } => "make room on the edge's disk: after a restart it would serve older releases",
@@ -70,6 +77,17 @@ mod tests {
                 expires: None,
                 reason: "the authority is not reachable".into(),
             },
+            Problem::DomainsWithoutCertificate {
+                domains: vec!["a.example".parse().unwrap(), "b.example".parse().unwrap()],
+                reason: "CAA records forbid the certificate: ns1 answers none".into(),
+            },
+            Problem::EdgeCertificates {
+                edge: "fra-1".parse().unwrap(),
+                domains: vec!["sites.example.com".parse().unwrap()],
+                omitted: 0,
+                reason: "edge.key: malformed edge key".into(),
+            },
+            Problem::EdgeTls { edge: "fra-1".parse().unwrap(), reasons: vec!["edge.key: malformed edge key".into()] },
             Problem::Diverged {
                 noticed: Timestamp(40_000),
                 subscriber: "edge fra-1".into(),

@@ -86,6 +86,13 @@ async fn serve(
     let sites: Vec<Site> = cluster.client().sites().await?;
     cluster.until_named(&sites).await?;
     if let Some(certificate) = cluster.certificate() {
+        if certificate.has_replaced_root() {
+            context.output.warn(format_args!(
+                "{} was replaced: the root of an earlier version could vouch for any address",
+                certificate.root().display()
+            ));
+            context.output.hint("remove the earlier one from where you have imported it, and import this one");
+        }
         certificate.update(cluster.client()).await?;
         cluster.until_encrypted(&sites).await?;
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Certificate, Url};
-use verge_daemon::tls::CertificateFiles;
+use verge_daemon::tls::{self, CertificateFiles};
 use verge_daemon::{Clock, error_chain};
 use verge_protocol::api::{Release, Site, Status};
 
@@ -15,16 +15,20 @@ use super::authority::{AuthorityError, LocalAuthority};
 use super::error::{ClusterError, start_failed};
 use crate::client::{Client, EdgeClient};
 
-/// How often is looked for new hosts. Edges load the certificate again within two seconds.
+/// How often is looked for new hosts, so that plain HTTP redirects to them too. Edges load the certificate again within two seconds; one that a
+/// client asks for before that is issued while it waits, see [`ClusterCertificate::provide`].
 const INTERVAL: Duration = Duration::from_secs(1);
 /// So many releases of a site have hosts with TLS, the latest ones: a certificate is no place for thousands.
 const RELEASES: usize = 20;
 
-/// The certificate of a cluster, and the authority that issues it.
+/// The certificate of a cluster, and the authority that issues it. Clones share it.
+#[derive(Clone)]
 pub struct ClusterCertificate {
     authority: Arc<Mutex<LocalAuthority>>,
     root: PathBuf,
+    has_replaced_root: bool,
     files: CertificateFiles,
+    providing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl ClusterCertificate {
@@ -32,8 +36,14 @@ impl ClusterCertificate {
     pub(super) async fn issue(directory: PathBuf, client: &Client) -> Result<Self, ClusterError> {
         let open = tokio::task::spawn_blocking(move || LocalAuthority::open(&directory));
         let authority = open.await.map_err(start_failed("the certificate authority"))??;
-        let (root, files) = (authority.root(), authority.files());
-        let certificate = Self { authority: Arc::new(Mutex::new(authority)), root, files };
+        let (root, has_replaced_root, files) = (authority.root(), authority.has_replaced_root(), authority.files());
+        let certificate = Self {
+            authority: Arc::new(Mutex::new(authority)),
+            root,
+            has_replaced_root,
+            files,
+            providing: Arc::default(),
+        };
         certificate.update(client).await?;
         Ok(certificate)
     }
@@ -41,6 +51,11 @@ impl ClusterCertificate {
     /// The root of the authority, in PEM.
     pub fn root(&self) -> PathBuf {
         self.root.clone()
+    }
+
+    /// Whether there is another root than at the last start, whose root could vouch for addresses too.
+    pub fn has_replaced_root(&self) -> bool {
+        self.has_replaced_root
     }
 
     pub(super) fn files(&self) -> CertificateFiles {
@@ -52,6 +67,38 @@ impl ClusterCertificate {
         let failed = |source| AuthorityError::File { path: self.root.clone(), source };
         let pem = tokio::fs::read(&self.root).await.map_err(failed)?;
         Ok(EdgeClient::trusting(Certificate::from_pem(&pem).map_err(start_failed("the certificate authority"))?))
+    }
+
+    /// The certificate, issued anew if it lacks this host and there is such a host now; `None` if there is none.
+    pub(super) async fn provide(&self, host: &str, client: &Client) -> Option<Arc<tls::Certificate>> {
+        // Of several clients that come at once the first one has it issued.
+        let _providing = self.providing.lock().await;
+        if !self.has(host)
+            && let Err(error) = self.update(client).await
+        {
+            tracing::warn!(host, error = error_chain(&error), "failed to issue the certificate of a host");
+        }
+        if !self.has(host) {
+            return None;
+        }
+        let (files, authority) = (self.files(), Arc::clone(&self.authority));
+        let load = move || {
+            // While it is locked, nothing replaces one file but not yet the other.
+            let _authority = authority.lock().unwrap_or_else(PoisonError::into_inner);
+            files.load()
+        };
+        match tokio::task::spawn_blocking(load).await {
+            Ok(Ok(certificate)) => Some(Arc::new(certificate)),
+            Ok(Err(error)) => {
+                tracing::warn!(host, error = error_chain(&error), "failed to load the certificate of a host");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn has(&self, host: &str) -> bool {
+        self.authority.lock().unwrap_or_else(PoisonError::into_inner).has_issued(host)
     }
 
     /// Has the certificate be valid for the hosts that there are now.

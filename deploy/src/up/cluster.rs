@@ -72,7 +72,7 @@ impl Cluster {
         }
         let (mut edge_listeners, mut encrypted) = (edge_listeners.into_iter().flatten(), encrypted.into_iter());
         for (number, readers) in (1..).zip(readers) {
-            let tls = encrypted.next().zip(self.certificate.as_ref().map(ClusterCertificate::files));
+            let tls = encrypted.next().zip(self.certificate.as_ref());
             let edge = RunningEdge::start(config, number, readers, tls, edge_listeners.next(), &self.client).await?;
             self.edges.push(edge);
         }

@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use verge_daemon::Secret;
 use verge_daemon::listen::{self, Listen};
-use verge_daemon::tls::CertificateFiles;
 use verge_edge::{Config, Edge};
 use verge_protocol::api::{self, EdgeSettings};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{DomainName, EdgeName};
 
+use super::certificate::ClusterCertificate;
 use super::config::{ClusterConfig, DRAIN_TIMEOUT};
 use super::error::{ClusterError, start_failed};
 use super::loopback_addresses::EdgeListener;
@@ -43,7 +43,7 @@ impl RunningEdge {
         cluster: &ClusterConfig,
         number: u16,
         readers: Listen,
-        tls: Option<(Listen, CertificateFiles)>,
+        tls: Option<(Listen, &ClusterCertificate)>,
         edge_listener: Option<EdgeListener>,
         client: &Client,
     ) -> Result<Self, ClusterError> {
@@ -51,7 +51,9 @@ impl RunningEdge {
         let token = client.issue_edge_token(&name).await?.token;
         let origin = client.origin().to_string().parse().map_err(start_failed(name.as_str()))?;
         let (address, listener) = edge_listener.map(|EdgeListener { address, listen }| (address, listen)).unzip();
-        let (tls_listen, certificates) = tls.into_iter().unzip();
+        let certificate = tls.as_ref().map(|(_, certificate)| (*certificate).clone());
+        let (tls_listen, certificates) =
+            tls.into_iter().map(|(listen, certificate)| (listen, certificate.files())).unzip();
         let config = Config {
             tls_listen,
             certificates,
@@ -63,6 +65,13 @@ impl RunningEdge {
             ..Config::new(name.clone(), origin, Secret::new(token), cluster.data.join(name.as_str()))
         };
         let edge = Edge::bind(config).await.map_err(start_failed(name.as_str()))?;
+        if let Some(certificate) = certificate {
+            let client = client.clone();
+            edge.provide_certificates(move |host| {
+                let (certificate, client, host) = (certificate.clone(), client.clone(), host.to_owned());
+                Box::pin(async move { certificate.provide(&host, &client).await })
+            });
+        }
         let (public, private, https) = (edge.public_addr(), edge.private_addr(), edge.tls_addrs().first().copied());
         let address = address.or_else(|| (number == 1).then_some(public));
         Ok(Self { name, public, https, private, address, city: locations::of_edge(number), edge })

@@ -62,7 +62,8 @@ impl ClusterSummary {
         let edges = cluster.edges().iter().map(|edge| EdgeSummary {
             name: edge.name.to_string(),
             url: url(edge.public),
-            https_url: edge.https.map(|address| format!("https://{address}")),
+            // By name: a client sends no server name for an address, and the authority vouches for none.
+            https_url: edge.https.map(|address| format!("https://localhost:{}", address.port())),
             private: url(edge.private),
             address: edge.address,
             location: edge.city.location(),
@@ -229,7 +230,7 @@ mod tests {
     fn summary_with_https_matches_snapshots() {
         let mut summary = summary();
         for (number, edge) in (1..).zip(&mut summary.edges) {
-            edge.https_url = Some(format!("https://127.0.0.1:{}", 7600 + number));
+            edge.https_url = Some(format!("https://localhost:{}", 7600 + number));
         }
         summary.sites[0].url = "https://demo.localhost:7601/".to_owned();
         summary.ca = Some("/data/verge/https/root.pem".into());

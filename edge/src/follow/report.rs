@@ -76,6 +76,7 @@ impl Sender {
             draining,
             // After the state: what is missing of later rows is no harm.
             certificates: self.certificates.as_ref().map(FleetCertificates::lagging),
+            tls_problems: self.certificates.as_ref().map_or_else(Vec::new, FleetCertificates::problems),
             ..report_of(self.name.clone(), applied)?
         };
         Some(report.bounded())

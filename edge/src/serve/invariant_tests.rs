@@ -183,7 +183,7 @@ impl Fixture {
         // Nothing is requested.
         let origins = Origins::new(Vec::new(), None, &Secret::new(TOKEN), "test", metrics.upstream_failures.clone());
         let upstream = Upstream::new(origins.unwrap(), metrics.clone());
-        let blobs = BlobCache::new(64 << 20, 64 << 20, store.clone(), upstream.clone(), tasks.clone());
+        let blobs = BlobCache::new(64 << 20, 64 << 20, &store, &upstream, &tasks);
         let release_hosts =
             ReleaseHosts::new(Releases::default(), ErasedContents::default(), store, upstream, metrics.clone(), tasks);
         let originals = originals();

@@ -69,16 +69,16 @@ impl CertificateStore {
         atomic_file::write(&self.directory(), path, bytes, Durability::WithName)
     }
 
-    /// The certificates on disk. Damaged files are logged, and left out. Blocks.
-    pub(super) fn load(&self) -> io::Result<Vec<SavedCertificate>> {
-        let mut saved = Vec::new();
+    /// Calls `each` with every certificate on disk, one after the other: of many, all texts at once would take much memory. Damaged files are
+    /// logged, and left out. Blocks.
+    pub(super) fn load(&self, mut each: impl FnMut(SavedCertificate)) -> io::Result<()> {
         for file in std::fs::read_dir(self.directory())? {
             let path = file?.path();
             let damaged =
                 || tracing::error!(file = %path.display(), "a saved certificate is damaged: requesting it again");
-            saved.extend(saved_state::load(&path, damaged).records);
+            saved_state::load(&path, damaged).records.into_iter().for_each(&mut each);
         }
-        Ok(saved)
+        Ok(())
     }
 
     /// Saves a certificate. Blocks.
@@ -110,7 +110,11 @@ impl CertificateStore {
         let path = self.data.join("edge.key");
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         match std::fs::read_to_string(&path) {
-            Ok(text) => EdgeKey::from_text(&text).map_err(|error| failed(&error)),
+            Ok(text) => EdgeKey::from_text(&text).map_err(|error| {
+                let hint =
+                    "delete the file, write the token of `verge edges token` to `token_file`, and restart the edge";
+                format!("{}; {hint}", failed(&error))
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = EdgeKey::generate();
                 self.write(&path, key.to_text().as_bytes()).map_err(|error| failed(&error))?;

@@ -1,11 +1,11 @@
 //! The certificates of the fleet: what the feed says, and what of it is presented.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use verge_daemon::tls::Certificate;
+use verge_daemon::tls::{Certificate, FileProblems};
 use verge_protocol::certificate::{CertificateState, TicketSecretState};
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{Digest, DomainName, Seq};
@@ -24,11 +24,15 @@ struct Shared {
     rows_changed: Notify,
     /// What is presented has changed.
     presented_changed: Notify,
+    /// Why the key of this edge cannot be used; unset if it can.
+    key_problem: OnceLock<String>,
+    /// What is wrong with the operator's files.
+    file_problems: OnceLock<FileProblems>,
 }
 
 #[derive(Default)]
 struct State {
-    rows: BTreeMap<DomainName, (Seq, Arc<CertificateState>)>,
+    rows: BTreeMap<DomainName, KnownRow>,
     tickets: Option<Digest>,
     presented: BTreeMap<DomainName, Presented>,
     /// The rows whose certificates are not presented, nor newer ones. Kept: the health page, which anybody can request, asks for it.
@@ -39,6 +43,31 @@ struct State {
     failures: BTreeMap<DomainName, Failure>,
     /// See [`FleetCertificates::has_caught_up`].
     has_caught_up: bool,
+}
+
+/// The row of a certificate.
+struct KnownRow {
+    seq: Seq,
+    /// Without its chain while nothing is missing of it: the feed's own store has that text, and the certificate that is presented the chain.
+    row: Arc<CertificateState>,
+    /// The digest of its chain.
+    chain: Digest,
+}
+
+impl KnownRow {
+    fn new(seq: Seq, row: CertificateState) -> Self {
+        let chain = Digest::of(row.chain.as_bytes());
+        Self { seq, row: Arc::new(row), chain }
+    }
+
+    fn drop_chain(&mut self) {
+        if !self.row.chain.is_empty() {
+            let CertificateState { names, key, not_before, not_after, confirmed, .. } = &*self.row;
+            let (names, chain) = (names.clone(), String::new());
+            let (key, not_before, not_after, confirmed) = (*key, *not_before, *not_after, *confirmed);
+            self.row = Arc::new(CertificateState { names, chain, key, not_before, not_after, confirmed });
+        }
+    }
 }
 
 /// Why a certificate cannot be presented.
@@ -71,9 +100,9 @@ pub(super) struct Presented {
 
 impl Presented {
     /// Whether nothing is missing of a row: this is its certificate, or one that is newer.
-    fn satisfies(&self, row: &CertificateState) -> bool {
-        let is_of_row = self.certificate.key_digest() == row.key && self.chain == Digest::of(row.chain.as_bytes());
-        self.is_saved && (is_of_row || self.is_newer_than(row))
+    fn satisfies(&self, known: &KnownRow) -> bool {
+        let is_of_row = self.certificate.key_digest() == known.row.key && self.chain == known.chain;
+        self.is_saved && (is_of_row || self.is_newer_than(&known.row))
     }
 
     /// Whether the row is older, as those of an origin that was restored from a copy are: the key of such a certificate may have been replaced
@@ -92,13 +121,34 @@ impl FleetCertificates {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records why the key of this edge cannot be used. It is read once, at the start.
+    pub(super) fn set_key_problem(&self, problem: String) {
+        let _ = self.0.key_problem.set(problem);
+    }
+
+    /// Why the key of this edge cannot be used, so that it gets no private keys.
+    pub(super) fn key_problem(&self) -> Option<&str> {
+        self.0.key_problem.get().map(String::as_str)
+    }
+
+    /// Has [`Self::problems`] tell what is wrong with the operator's files too.
+    pub(super) fn set_file_problems(&self, problems: FileProblems) {
+        let _ = self.0.file_problems.set(problems);
+    }
+
+    /// What is wrong with this edge's key and the operator's files, for a person to read.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let files = self.0.file_problems.get().map(FileProblems::list);
+        self.key_problem().map(str::to_owned).into_iter().chain(files.into_iter().flatten()).collect()
+    }
+
     /// Applies the row of a certificate; `None` removes it.
     pub(crate) fn apply(&self, domain: DomainName, seq: Seq, row: Option<CertificateState>) {
         let mut state = self.state();
         state.failures.remove(&domain);
         if let Some(row) = row {
             state.removed.remove(&domain);
-            state.rows.insert(domain.clone(), (seq, Arc::new(row)));
+            state.rows.insert(domain.clone(), KnownRow::new(seq, row));
         } else {
             state.rows.remove(&domain);
             state.removed.insert(domain.clone());
@@ -222,8 +272,13 @@ impl State {
 
     /// Notes whether the certificate of a row is missing, after one of them has changed.
     fn compare(&mut self, domain: DomainName) {
-        let is_satisfied = |row| self.presented.get(&domain).is_some_and(|presented| presented.satisfies(row));
-        if self.rows.get(&domain).is_none_or(|(_, row)| is_satisfied(row)) {
+        let Some(known) = self.rows.get_mut(&domain) else {
+            self.missing.remove(&domain);
+            return;
+        };
+        if self.presented.get(&domain).is_some_and(|presented| presented.satisfies(known)) {
+            // It is missing again only if another row replaces this one: then that has its chain.
+            known.drop_chain();
             self.missing.remove(&domain);
         } else {
             self.missing.insert(domain);
@@ -232,7 +287,7 @@ impl State {
 
     fn missing(&self) -> impl Iterator<Item = (&DomainName, Seq, &Arc<CertificateState>)> {
         self.missing.iter().filter_map(|domain| {
-            let (seq, row) = self.rows.get(domain)?;
+            let KnownRow { seq, row, .. } = self.rows.get(domain)?;
             Some((domain, *seq, row))
         })
     }
@@ -283,6 +338,25 @@ mod tests {
             assert_eq!(fleet.missing().len(), usize::from(is_missing), "{names:?} of day {day}");
             assert_eq!(fleet.lagging().len(), usize::from(is_missing));
         }
+    }
+
+    #[test]
+    fn chain_of_a_row_is_kept_only_while_its_certificate_is_missing() {
+        let fleet = FleetCertificates::default();
+        let domain: DomainName = NAME.parse().unwrap();
+        let (row, presented) = issued(&[NAME], 10);
+        let kept = || !fleet.state().rows[&domain].row.chain.is_empty();
+        fleet.apply(domain.clone(), Seq(1), Some(row.clone()));
+        assert!(kept() && fleet.missing()[0].2.chain == row.chain);
+        fleet.add([(domain.clone(), Presented { is_saved: false, ..presented.clone() })]);
+        assert!(kept(), "it is requested again");
+        fleet.add([(domain.clone(), presented)]);
+        assert!(!kept() && fleet.missing().is_empty());
+        fleet.apply(domain.clone(), Seq(2), Some(row.clone()));
+        assert!(!kept() && fleet.missing().is_empty(), "the same row again");
+        let (other, _) = issued(&[NAME], 11);
+        fleet.apply(domain.clone(), Seq(3), Some(other.clone()));
+        assert!(kept() && fleet.missing()[0].2.chain == other.chain);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::time::MissedTickBehavior;
 use verge_daemon::Clock;
 use verge_daemon::tls::{Certificate, Certificates};
@@ -36,6 +37,24 @@ impl PresentedCertificates {
     /// What handshakes choose from.
     pub(crate) fn certificates(&self) -> &Arc<Certificates> {
         &self.served
+    }
+
+    /// Has `provide` be called for each server name without a certificate. A certificate that it returns replaces the operator's.
+    pub(crate) fn set_provider(
+        &self,
+        provide: impl Fn(&str) -> BoxFuture<'static, Option<Arc<Certificate>>> + Send + Sync + 'static,
+    ) {
+        // It must not keep alive what it is kept by.
+        let (served, sources, clock) = (Arc::downgrade(&self.served), Arc::clone(&self.sources), self.clock.clone());
+        self.served.set_provider(move |name| {
+            let (provided, served) = (provide(name), served.clone());
+            let (sources, clock) = (Arc::clone(&sources), clock.clone());
+            Box::pin(async move {
+                if let (Some(certificate), Some(served)) = (provided.await, served.upgrade()) {
+                    Self { served, sources, clock }.set_own(vec![certificate]);
+                }
+            })
+        });
     }
 
     /// Replaces the operator's certificates.
@@ -129,6 +148,23 @@ mod tests {
         clock.advance(YEAR * 30);
         presented.refresh();
         assert!(is_shown(&own), "none is valid");
+    }
+
+    #[tokio::test]
+    async fn certificate_that_is_provided_is_presented_to_the_client_that_waits() {
+        let presented = PresentedCertificates::new(Clock::manual(START));
+        let (other, provided) = (for_name("b.example", 2050), until_year(2050));
+        presented.set_own(vec![other]);
+        let provide = {
+            let provided = Arc::clone(&provided);
+            move |name: &str| -> BoxFuture<'static, Option<Arc<Certificate>>> {
+                Box::pin(std::future::ready((name == NAME).then(|| Arc::clone(&provided))))
+            }
+        };
+        presented.set_provider(provide);
+        let select = async |name| presented.certificates().select_or_provide(Some(name)).await;
+        assert!(select("unknown.example").await.is_none());
+        assert!(Arc::ptr_eq(&select(NAME).await.unwrap(), &provided));
     }
 
     #[test]

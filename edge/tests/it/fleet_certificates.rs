@@ -155,6 +155,16 @@ async fn damaged_edge_key_is_named_and_what_is_presented_stays() {
     std::fs::write(&path, "damaged").unwrap();
     let mut secured = secured.restart(async |_| ()).await;
     secured.wait_until_served().await;
+    // Before any certificate is missing.
+    let named =
+        format!("degraded: this edge gets no private keys of certificates: {}: malformed edge key", path.display());
+    until("the problem", async || secured.private("/healthz").await.contains(&named)).await;
+    until("the report", async || {
+        let reports = secured.origin.reports();
+        let problems = reports.last().map(|report| report.tls_problems.clone()).unwrap_or_default();
+        matches!(problems.as_slice(), [problem] if problem.contains("malformed edge key"))
+    })
+    .await;
     let renewed = Authority::new().issue_with_key(&[DEMO]);
     let (name, _) = secured.write_certificate(&renewed);
     secured.origin.add_secret(name, renewed.1.serialize_der());

@@ -311,7 +311,9 @@ impl Authority {
                 Some(TransportError::Later { message, until }) => {
                     AuthorityError::RateLimited { message: message.clone(), until: *until }
                 }
-                Some(TransportError::Status(_)) | None => AuthorityError::WrongAnswer(format!("{doing}: {error}")),
+                Some(TransportError::Status(_) | TransportError::NotJson(_)) | None => {
+                    AuthorityError::WrongAnswer(format!("{doing}: {error}"))
+                }
             },
             error => AuthorityError::WrongAnswer(format!("{doing}: {error}")),
         }

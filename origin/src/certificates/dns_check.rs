@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::future;
 use tokio::time::Instant;
+use verge_protocol::Timestamp;
 
+use super::order_progress::OrderProgress;
 use crate::domains::{ResolveError, Resolver};
 
 /// How often a name server is asked that does not answer, before it is left out: the authority will leave it out too.
@@ -68,18 +70,31 @@ impl DnsCheck {
     pub(super) async fn wait_until_served(
         &self,
         records: &BTreeMap<&String, &BTreeSet<String>>,
+        progress: &OrderProgress,
     ) -> Result<(), DnsProblem> {
-        future::try_join_all(records.iter().map(|(owner, texts)| self.wait_for_owner(owner, texts))).await?;
+        future::try_join_all(records.iter().map(|(owner, texts)| self.wait_for_owner(owner, texts, progress))).await?;
         Ok(())
     }
 
-    async fn wait_for_owner(&self, owner: &str, texts: &BTreeSet<String>) -> Result<(), DnsProblem> {
+    async fn wait_for_owner(
+        &self,
+        owner: &str,
+        texts: &BTreeSet<String>,
+        progress: &OrderProgress,
+    ) -> Result<(), DnsProblem> {
         let servers = self.resolver.name_servers(owner).await;
         let servers = servers.map_err(|source| DnsProblem::NoNameServers { owner: owner.to_owned(), source })?;
         let addresses: Vec<(&String, IpAddr)> =
             servers.iter().flat_map(|(name, addresses)| addresses.iter().map(move |ip| (name, *ip))).collect();
         let asked = addresses.iter().map(|(name, ip)| format!("{name} ({ip})")).collect::<Vec<_>>().join(", ");
-        let outcomes = addresses.iter().map(|(_, ip)| self.ask(*ip, owner, texts));
+        let until = progress.end_of(self.stale_timeout);
+        let outcomes = addresses.iter().map(async |(name, ip)| {
+            let server = format!("name server {name} ({ip})");
+            let outcome = self.ask(*ip, owner, texts, until, &|reason| progress.wait_for(&server, reason)).await;
+            progress.end_wait_for(&server);
+            outcome
+        });
+
         let outcomes = future::join_all(outcomes).await;
         for ((name, ip), outcome) in addresses.iter().zip(&outcomes) {
             match outcome {
@@ -108,7 +123,15 @@ impl DnsCheck {
         Ok(())
     }
 
-    async fn ask(&self, ip: IpAddr, owner: &str, texts: &BTreeSet<String>) -> Outcome {
+    /// `wait` is called with why the name server is waited for.
+    async fn ask(
+        &self,
+        ip: IpAddr,
+        owner: &str,
+        texts: &BTreeSet<String>,
+        until: Timestamp,
+        wait: &(dyn Fn(String) + Sync),
+    ) -> Outcome {
         let server = Resolver::new(Some(SocketAddr::new(ip, self.port)), self.timeout);
         let (mut silent, started) = (0, Instant::now());
         loop {
@@ -126,6 +149,7 @@ impl DnsCheck {
                     if silent >= SILENT_TRIES {
                         return Outcome::Silent;
                     }
+                    wait(format!("does not answer: it is left out after {} more tries", SILENT_TRIES - silent));
                     continue;
                 }
             };
@@ -133,6 +157,10 @@ impl DnsCheck {
             if started.elapsed() >= self.stale_timeout {
                 return Outcome::Stale(seen);
             }
+            wait(format!(
+                "answers `{owner}` TXT with {seen}, expected {}: it is waited for until {until}",
+                quoted(texts)
+            ));
             tokio::time::sleep(INTERVAL).await;
         }
     }

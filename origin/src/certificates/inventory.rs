@@ -7,7 +7,7 @@ use serde::Deserialize;
 use verge_protocol::api::CertificateEdges;
 use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::EdgeReport;
-use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName, Timestamp};
+use verge_protocol::{CertificateName, Digest, DomainName, EdgeName, Position, SiteName, Timestamp};
 
 use super::api_certificate::ApiCertificate;
 use super::authority::Authority;
@@ -65,24 +65,33 @@ pub(super) struct Known {
     pub(super) keys: BTreeSet<Digest>,
     /// The domains that edges serve. One whose own row is damaged is among them, but its certificate is not wanted.
     served: BTreeSet<DomainName>,
+    /// What counts of the reports of the edges that are not away.
+    pub(super) reports: Reports,
     /// The edges, with none that presents a certificate.
     pub(super) edges: CertificateEdges,
 }
 
 /// A certificate in the feed.
 pub(super) struct Published {
+    /// The write that published it.
+    pub(super) at: Position,
     pub(super) state: CertificateState,
     pub(super) edges: CertificateEdges,
 }
 
+/// What counts of the last report of each edge.
+pub(super) type Reports = BTreeMap<EdgeName, Arc<EdgeReport>>;
+
 impl Inventory {
     pub(super) async fn read(&self) -> Result<Known, StoreError> {
         let database = &self.database;
-        let reports: Vec<Arc<EdgeReport>> = self.edge_reports.not_away().into_iter().map(|last| last.claims).collect();
+        let not_away = self.edge_reports.not_away().into_iter();
+        let reports: Reports = not_away.map(|(edge, last)| (edge, last.claims)).collect();
         let generation = database.position().await?.generation;
         let publish = |(domain, (seq, state)): (DomainName, _)| {
-            let edges = edges(&reports, Position { generation, seq }, &domain);
-            (domain, Published { state, edges })
+            let at = Position { generation, seq };
+            let edges = edges(&reports, at, &domain);
+            (domain, Published { at, state, edges })
         };
         let certificates: BTreeMap<_, _> = database.certificates().await?.into_iter().map(publish).collect();
         let failed = database.failed_names().await?;
@@ -104,6 +113,7 @@ impl Inventory {
             certificates,
             api: self.api.as_ref().map(|api| (api.wanted().clone(), api.current())),
             edges: CertificateEdges { presenting: 0, ..edges(&reports, Position::default(), &self.base) },
+            reports,
             issuances: database.issuances().await?,
             failed,
             rekeys: database.rekeys().await?,
@@ -136,6 +146,21 @@ impl Known {
             Some((wanted, state)) if wanted.domain == *domain => state.as_ref(),
             _ => self.certificates.get(domain).map(|published| &published.state),
         }
+    }
+
+    /// The edges with TLS that do not present the certificate of a domain, each with the reason. None if there is no certificate.
+    pub(super) fn lacking(&self, domain: &DomainName) -> BTreeMap<EdgeName, String> {
+        let Some(published) = self.certificates.get(domain) else { return BTreeMap::new() };
+        let reason = |report: &EdgeReport| report.certificate_lag(published.at, domain).map(str::to_owned);
+        self.reports.iter().filter_map(|(edge, report)| Some((edge.clone(), reason(report)?))).collect()
+    }
+
+    /// The domains of sites among the names of a certificate that no certificate of the fleet is valid for at `now`.
+    pub(super) fn uncertified(&self, wanted: &Wanted, now: Timestamp) -> Vec<DomainName> {
+        let valid = || self.certificates.values().filter(|published| published.state.not_after > now);
+        let is_certified = |name: &CertificateName| valid().any(|published| is_certified(name, &published.state));
+        let uncertified = wanted.names.iter().filter(|name| self.served.contains(name.domain()) && !is_certified(name));
+        uncertified.map(|name| name.domain().clone()).collect()
     }
 
     /// What became of orders for the certificate of a domain at an authority.
@@ -197,12 +222,12 @@ fn is_certified(name: &CertificateName, certificate: &CertificateState) -> bool 
     certificate.names.contains(name) || matches!(name, CertificateName::Host(host) if covers(host))
 }
 
-fn with_tls(reports: &[Arc<EdgeReport>]) -> impl Iterator<Item = &Arc<EdgeReport>> {
-    reports.iter().filter(|report| report.certificates.is_some())
+fn with_tls(reports: &Reports) -> impl Iterator<Item = &Arc<EdgeReport>> {
+    reports.values().filter(|report| report.certificates.is_some())
 }
 
 /// How many of the edges that report certificates present the one of `domain` as of the write `at`, and how many report none.
-fn edges(reports: &[Arc<EdgeReport>], at: Position, domain: &DomainName) -> CertificateEdges {
+fn edges(reports: &Reports, at: Position, domain: &DomainName) -> CertificateEdges {
     let of = with_tls(reports).count();
     CertificateEdges {
         presenting: with_tls(reports).filter(|report| report.has_certificate(at, domain)).count() as u64,
@@ -236,7 +261,7 @@ mod tests {
             not_after: Timestamp(1),
             confirmed: false,
         };
-        Published { state, edges: CertificateEdges { presenting, of: 2, without_tls: 0 } }
+        Published { at: Position::default(), state, edges: CertificateEdges { presenting, of: 2, without_tls: 0 } }
     }
 
     fn known(wanted: &[&[&str]], certificates: Vec<Published>, served: &[&str]) -> Known {
@@ -250,6 +275,7 @@ mod tests {
             failed: FailedNames::new(),
             rekeys: BTreeMap::new(),
             keys: BTreeSet::new(),
+            reports: BTreeMap::new(),
             edges: CertificateEdges { of: 2, ..CertificateEdges::default() },
             served: served.iter().map(|text| domain(text)).collect(),
         }
@@ -278,6 +304,42 @@ mod tests {
         // The row of the domain is damaged.
         assert!(unneeded(&known(&[], vec![old()], &["www.example"])).is_empty(), "edges serve it");
         assert_eq!(unneeded(&known(&[], vec![old()], &["other.example"])).len(), 1);
+    }
+
+    #[test]
+    fn edges_that_lack_a_certificate_are_named_with_the_reason() {
+        let mut known = known(&[&["www.example"]], vec![published(&["www.example"], 1)], &[]);
+        let (www, at) = (domain("www.example"), "1-7".parse().unwrap());
+        known.certificates.get_mut(&www).unwrap().at = at;
+        let report = |applied: &str, certificates: Option<Vec<CertificateLag>>| {
+            Arc::new(EdgeReport { certificates, ..EdgeReport::new(applied.parse().unwrap(), "0") })
+        };
+        let lag = CertificateLag { domain: www.clone(), seq: Seq(7), reason: "malformed edge key".to_owned() };
+        known.reports = [
+            ("fra-1".parse().unwrap(), report("1-7", Some(vec![lag]))),
+            ("lon-1".parse().unwrap(), report("1-7", None)),
+            ("nyc-1".parse().unwrap(), report("1-9", Some(Vec::new()))),
+            ("syd-1".parse().unwrap(), report("1-6", Some(Vec::new()))),
+        ]
+        .into();
+        let lacking: Vec<_> =
+            known.lacking(&www).into_iter().map(|(edge, reason)| format!("{edge}: {reason}")).collect();
+        assert_eq!(lacking, ["fra-1: malformed edge key", "syd-1: it has not received the certificate yet"]);
+        assert!(known.lacking(&domain("new.example")).is_empty(), "there is none yet");
+    }
+
+    #[test]
+    fn domain_of_a_site_is_uncertified_until_a_valid_certificate_has_its_name() {
+        let wanted: &[&[&str]] = &[&["www.example", "example.com", "host.sites.example"]];
+        let served = &["www.example", "example.com"];
+        let uncertified = |certificates, now| {
+            let known = known(wanted, certificates, served);
+            let domains = known.uncertified(&known.wanted[0], Timestamp(now));
+            domains.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(uncertified(Vec::new(), 0), ["example.com", "www.example"]);
+        assert_eq!(uncertified(vec![published(&["www.example"], 2)], 0), ["example.com"]);
+        assert_eq!(uncertified(vec![published(&["www.example"], 2)], 1).len(), 2, "it has expired");
     }
 
     #[test]
@@ -330,7 +392,11 @@ mod tests {
         let lag =
             |domain: &DomainName, seq| CertificateLag { domain: domain.clone(), seq: Seq(seq), reason: String::new() };
         let counted = |reports: &[Arc<EdgeReport>]| {
-            let CertificateEdges { presenting, of, without_tls } = edges(reports, "1-7".parse().unwrap(), &www);
+            let named = |(number, report): (usize, &Arc<EdgeReport>)| {
+                (format!("edge-{number}").parse().unwrap(), Arc::clone(report))
+            };
+            let reports: Reports = reports.iter().enumerate().map(named).collect();
+            let CertificateEdges { presenting, of, without_tls } = edges(&reports, "1-7".parse().unwrap(), &www);
             (presenting, of, without_tls)
         };
         assert_eq!(counted(&[]), (0, 0, 0));

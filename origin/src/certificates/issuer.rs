@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::api::{CertificateEdges, Problem};
 use verge_protocol::certificate::{CaaState, CertificateState};
-use verge_protocol::{CertificateName, DomainName, Timestamp};
+use verge_protocol::{CertificateName, DomainName, EdgeName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
 use super::authority_time::AuthorityTime;
@@ -69,8 +69,14 @@ pub(crate) struct Standing {
     pub(crate) certificate: Option<CertificateState>,
     /// `None`: that of the API, which no edge has.
     pub(crate) edges: Option<CertificateEdges>,
+    /// The edges that do not present it, each with the reason.
+    pub(crate) lacking: BTreeMap<EdgeName, String>,
     pub(crate) due: Timestamp,
-    /// Why the last order failed, since the last certificate was issued, and why names are left out.
+    /// If it is due: when it is ordered again; `None`: at once.
+    pub(crate) next_try: Option<Timestamp>,
+    /// What its order is doing.
+    pub(crate) progress: Option<String>,
+    /// Why the last order failed, since the last certificate was issued, why names are left out, and why its key cannot be stored or read.
     pub(crate) problem: Option<String>,
 }
 
@@ -151,14 +157,24 @@ impl Issuer {
     fn standings_of<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = Standing> + 'a {
         let standing = move |wanted: Wanted| {
             let due = plan::due(&self.orderable(known, &wanted), self.current(known, &wanted).as_ref());
-            let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
-            let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
-            let problem = known.problem(&wanted, last.and_then(|row| row.problem.as_deref()));
+            let is_due = due <= self.now();
+            let next_try = self.next_try(known, &self.orderable(known, &wanted)).filter(|_| is_due);
+            let progress = self.orders.progress.of(&wanted.domain);
+            let problem = self.problem(known, &wanted).or_else(|| self.paused_problem().filter(|_| is_due));
+            let locked = self.orders.vault.problem().map(|problem| match problem {
+                Problem::MasterKey { reason } if is_due => {
+                    format!("it is not ordered, its key cannot be stored: {reason}")
+                }
+                Problem::MasterKey { reason } => format!("its key cannot be read: {reason}"),
+                other => other.to_string(),
+            });
+            let problem = locked.filter(|_| !known.is_api(&wanted.domain) || is_due).or(problem);
             let certificate = known.certificate(&wanted.domain).cloned();
             let published = known.certificates.get(&wanted.domain);
             let edges = published.map_or(known.edges, |published| published.edges);
             let edges = (!known.is_api(&wanted.domain)).then_some(edges);
-            Standing { wanted, certificate, edges, due, problem }
+            let lacking = known.lacking(&wanted.domain);
+            Standing { wanted, certificate, edges, lacking, due, next_try, progress, problem }
         };
         known.all_wanted().cloned().map(standing)
     }
@@ -193,6 +209,64 @@ impl Issuer {
             reason: first.problem.clone().unwrap_or_default(),
             domains: overdue.iter().map(|standing| standing.wanted.domain.clone()).collect(),
         }))
+    }
+
+    /// The domains of sites that no certificate is valid for, in order, each with why the last order failed, if one did. None without an authority.
+    pub(crate) async fn uncertified_domains(&self) -> Result<BTreeMap<DomainName, Option<String>>, StoreError> {
+        let (now, mut domains) = (self.now(), BTreeMap::new());
+        if !self.has_authority() {
+            return Ok(domains);
+        }
+        let known = self.inventory.read().await?;
+        for wanted in &known.wanted {
+            let uncertified = known.uncertified(wanted, now);
+            if !uncertified.is_empty() {
+                let problem = self.problem(&known, wanted);
+                domains.extend(uncertified.into_iter().map(|domain| (domain, problem.clone())));
+            }
+        }
+        Ok(domains)
+    }
+
+    /// What is wrong with a certificate, for a person to read.
+    fn problem(&self, known: &Known, wanted: &Wanted) -> Option<String> {
+        let rows = self.authorities.iter().filter_map(|authority| {
+            let row = known.issuance(&wanted.domain, authority)?;
+            Some((authority.directory(), row, row.problem.as_deref()?))
+        });
+        let last = rows.max_by_key(|(_, row, _)| row.last_failure).map(|(directory, row, problem)| {
+            if row.retry_after > self.now() {
+                rate_limited(directory, row.retry_after, problem)
+            } else {
+                problem.to_owned()
+            }
+        });
+        known.problem(wanted, last.as_deref())
+    }
+
+    /// Why nothing is ordered from any authority, if each has asked to wait.
+    fn paused_problem(&self) -> Option<String> {
+        let (now, paused) = (self.now(), self.paused());
+        let mut first = None;
+        for authority in &self.authorities {
+            let until = *paused.get(authority.directory()).filter(|until| **until > now)?;
+            if first.is_none_or(|(_, earliest)| until < earliest) {
+                first = Some((authority.directory(), until));
+            }
+        }
+        first.map(|(directory, until)| rate_limited(directory, until, "it refused another order"))
+    }
+
+    /// When a certificate is ordered again, after a failure or because the authority has asked to wait; `None`: at once.
+    fn next_try(&self, known: &Known, wanted: &Wanted) -> Option<Timestamp> {
+        if !self.has_authority() {
+            return None;
+        }
+        let at = match self.decision(known, wanted) {
+            Decision::Wait(at) => at,
+            Decision::Order(index) => self.paused().get(self.authorities.get(index)?.directory()).copied()?,
+        };
+        (at > self.now()).then_some(at)
     }
 
     /// The time by the clock of the authority that has told it last, else by the origin's: that may have been set since an earlier one has.
@@ -260,19 +334,25 @@ impl Issuer {
 
     /// Which authority a certificate is to be ordered from now, if any.
     fn authority_for(&self, known: &Known, wanted: &Wanted) -> Option<&Authority> {
+        match self.decision(known, wanted) {
+            Decision::Order(index) => self.authorities.get(index),
+            Decision::Wait(_) => None,
+        }
+    }
+
+    /// What is to be done now for a certificate. There is an authority.
+    fn decision(&self, known: &Known, wanted: &Wanted) -> Decision {
         let failures: Vec<Failures> = self
             .authorities
             .iter()
             .map(|authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures))
             .collect();
         let not_recorded = self.not_recorded().get(&wanted.domain).copied().unwrap_or_default();
-        if self.now() < not_recorded.next(&wanted.domain, self.now()) {
-            return None;
+        let next = not_recorded.next(&wanted.domain, self.now());
+        if self.now() < next {
+            return Decision::Wait(next);
         }
-        match plan::decide(wanted, self.current(known, wanted).as_ref(), &failures, self.now()) {
-            Decision::Order(index) => self.authorities.get(index),
-            Decision::Wait(_) => None,
-        }
+        plan::decide(wanted, self.current(known, wanted).as_ref(), &failures, self.now())
     }
 
     async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), NotRecorded> {
@@ -394,6 +474,11 @@ impl Issuer {
             renewal_window: self.windows.of(&wanted.domain, certificate),
         })
     }
+}
+
+/// Why an authority gets no order before `until`.
+fn rate_limited(directory: &str, until: Timestamp, message: &str) -> String {
+    format!("rate-limited by {directory} until {until}: {message}")
 }
 
 fn failures(row: &IssuanceRow) -> Failures {

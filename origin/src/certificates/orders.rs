@@ -14,6 +14,7 @@ use super::api_certificate::ApiCertificate;
 use super::authority::{Authority, AuthorityError, Challenge, ChallengeKind, PendingOrder};
 use super::dns_check::{DnsCheck, DnsProblem};
 use super::order_names;
+use super::order_progress::{OrderProgress, OrdersProgress};
 use super::plan::Wanted;
 use super::vault::{SecretName, Vault, VaultError};
 use super::x509::{self, ChainError};
@@ -42,6 +43,7 @@ pub(crate) struct Orders {
     /// The certificate of the API, if it has a name.
     pub(crate) api: Option<ApiCertificate>,
     pub(crate) clock: Clock,
+    pub(crate) progress: OrdersProgress,
 }
 
 /// Why an order failed. What is served is unchanged.
@@ -75,6 +77,7 @@ impl Orders {
         current: Option<&CertificateState>,
         failed: &FailedNames,
     ) -> Result<CertificateState, OrderError> {
+        let progress = self.progress.start(&wanted.domain, format!("being ordered from {}", authority.directory()));
         let api = self.api.as_ref().filter(|api| api.is(wanted));
         let generated;
         let key = if let Some(api) = api {
@@ -85,7 +88,7 @@ impl Orders {
         };
         let issue = async {
             let by_dns = self.proven_by_dns(wanted, failed).await?;
-            self.issue(authority, wanted, by_dns, current, key).await
+            self.issue(authority, wanted, by_dns, current, key, &progress).await
         };
         let Ok(issued) = tokio::time::timeout(ORDER_TIMEOUT, issue).await else {
             let domains = wanted.names.iter().map(|name| (name.domain().clone(), None));
@@ -114,6 +117,7 @@ impl Orders {
         by_dns: BTreeMap<DomainName, String>,
         current: Option<&CertificateState>,
         key: &KeyPair,
+        progress: &OrderProgress,
     ) -> Result<CertificateState, OrderError> {
         let api = self.api.as_ref().filter(|api| api.is(wanted));
         let replaces = current.and_then(|current| x509::leaf(&current.chain).ok());
@@ -128,7 +132,8 @@ impl Orders {
             // The authority will ask the origin, or an edge on the same machine.
             api.set_challenges(answers.values().flat_map(|answer| answer.http.clone()).collect());
         }
-        let mut chain = self.answer_and_finish(&mut order, &answers, &x509::request(key, &wanted.names)?).await;
+        let mut chain =
+            self.answer_and_finish(&mut order, &answers, &x509::request(key, &wanted.names)?, progress).await;
         if let Some(api) = api {
             api.set_challenges(BTreeMap::new());
             chain = chain.map_err(|error| match error {
@@ -158,14 +163,20 @@ impl Orders {
         order: &mut PendingOrder,
         answers: &BTreeMap<DomainName, ChallengeState>,
         request: &[u8],
+        progress: &OrderProgress,
     ) -> Result<String, OrderError> {
         let published = answers.iter().map(|(domain, answer)| (domain.clone(), Some(answer.clone()))).collect();
         let position = self.set_challenges(published).await?;
         if answers.values().any(|answer| !answer.http.is_empty()) {
+            progress.set_step("being ordered: waiting until every live edge answers the challenge");
             self.wait_for_edges(position).await?;
         }
-        let texts = answers.values().flat_map(|answer| &answer.dns).collect();
-        self.dns.wait_until_served(&texts).await?;
+        let texts: BTreeMap<_, _> = answers.values().flat_map(|answer| &answer.dns).collect();
+        if !texts.is_empty() {
+            progress.set_step("being ordered: waiting until every name server answers the challenge");
+        }
+        self.dns.wait_until_served(&texts, progress).await?;
+        progress.set_step("being ordered: the authority verifies the names");
         Ok(order.finish(request).await?)
     }
 

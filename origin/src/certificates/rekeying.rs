@@ -27,6 +27,8 @@ pub(crate) enum RekeyError {
     OfApi(DomainName),
     #[error("no certificates are ordered: the configuration of the origin has no `[acme]` section")]
     NoAuthority,
+    #[error("no keys can be stored: {0}")]
+    Vault(VaultError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -50,6 +52,7 @@ impl Rekeying {
         if !self.has_authority {
             return Err(RekeyError::NoAuthority);
         }
+        self.vault.check_unlocked().map_err(RekeyError::Vault)?;
         self.database.put_rekeys(&due).await?;
         Ok(due.into_keys().collect())
     }

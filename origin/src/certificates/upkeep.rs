@@ -43,12 +43,24 @@ impl Upkeep {
 
     async fn round(&self) -> Result<(), StoreError> {
         let known = self.inventory.read().await?;
-        for (domain, Published { state, edges }) in &known.certificates {
+        for (domain, Published { state, edges, .. }) in &known.certificates {
             let confirmed = edges.are_all() || state.confirmed && edges.without_tls == 0;
             if confirmed != state.confirmed {
                 self.set_confirmed(domain, state.key, confirmed).await?;
                 let CertificateEdges { presenting, without_tls, .. } = *edges;
-                tracing::info!(%domain, confirmed, presenting, without_tls, "names of the certificate speak HTTPS, or no longer");
+                if confirmed {
+                    tracing::info!(
+                        %domain,
+                        edges = presenting,
+                        "every edge presents the certificate: name servers publish that its names speak HTTPS"
+                    );
+                } else {
+                    tracing::warn!(
+                        %domain,
+                        without_tls,
+                        "edges have no TLS: name servers no longer publish that the names of the certificate speak HTTPS"
+                    );
+                }
             }
         }
         if !self.ends {

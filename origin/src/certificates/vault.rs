@@ -72,6 +72,11 @@ impl Vault {
         self.master.as_ref().err().map(|reason| Problem::MasterKey { reason: reason.to_string() })
     }
 
+    /// An error while it is locked: nothing can be stored.
+    pub(super) fn check_unlocked(&self) -> Result<(), VaultError> {
+        self.master().map(drop)
+    }
+
     fn master(&self) -> Result<&MasterKey, VaultError> {
         self.master.as_deref().map_err(|reason| VaultError::Locked(reason.to_string()))
     }

@@ -18,17 +18,21 @@ use crate::store::Database;
 
 /// `GET /v1/certificates`: every certificate that the fleet has or, if there is an authority to order it from, should have, by domain.
 pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<Json<Vec<Certificate>>, ApiError> {
-    let describe = |Standing { wanted, certificate, edges, due, problem }: Standing| Certificate {
-        domain: wanted.domain,
-        names: wanted.names,
-        issuer: certificate.as_ref().and_then(|certificate| issuer_of(&certificate.chain)),
-        key_type: certificate.as_ref().and_then(|certificate| key_type_of(&certificate.chain)),
-        edges: edges.unwrap_or_default(),
-        is_api: edges.is_none(),
-        not_after: certificate.map(|certificate| certificate.not_after),
-        renewal: (due > Timestamp(0)).then_some(due),
-        problem,
-    };
+    let describe =
+        |Standing { wanted, certificate, edges, lacking, due, next_try, progress, problem }: Standing| Certificate {
+            domain: wanted.domain,
+            names: wanted.names,
+            issuer: certificate.as_ref().and_then(|certificate| issuer_of(&certificate.chain)),
+            key_type: certificate.as_ref().and_then(|certificate| key_type_of(&certificate.chain)),
+            edges: edges.unwrap_or_default(),
+            lacking,
+            is_api: edges.is_none(),
+            not_after: certificate.map(|certificate| certificate.not_after),
+            renewal: (due > Timestamp(0)).then_some(due),
+            next_try,
+            progress,
+            problem,
+        };
     let is_listed = |standing: &Standing| issuer.has_authority() || standing.certificate.is_some();
     Ok(Json(issuer.standings().await?.into_iter().filter(is_listed).map(describe).collect()))
 }
@@ -65,6 +69,7 @@ impl From<RekeyError> for ApiError {
                 "to replace it, delete `identity.key` in the data directory and restart the origin: all clients need the new pin then",
             ),
             RekeyError::NoAuthority => Self::bad_request("no_authority", error.to_string()).hint("add the section, and restart the origin"),
+            RekeyError::Vault(error) => error.into(),
             RekeyError::Store(error) => error.into(),
         }
     }

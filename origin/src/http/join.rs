@@ -13,6 +13,7 @@ use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{JsonBody, PathParams, Peer};
 use crate::api_tls::ApiTls;
+use crate::edge_settings::EdgeError;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::join::{self, JoinError};
@@ -23,7 +24,7 @@ use crate::token::{self, Tokens};
 /// The largest request, in bytes.
 const REQUEST_MAX: usize = 16 << 10;
 
-/// `POST /v1/edges/{edge}/join-code`: makes a join code for an edge. An earlier one stops working; the edge's token does when the code is used.
+/// `POST /v1/edges/{edge}/join-code`: makes a join code for an edge that is configured or has a token. An earlier one stops working; the edge's token does when the code is used.
 pub(super) async fn issue_for_edge(
     _: Admin,
     State(database): State<Database>,
@@ -31,6 +32,10 @@ pub(super) async fn issue_for_edge(
     State(tls): State<ApiTls>,
     PathParams(edge): PathParams<EdgeName>,
 ) -> Result<Json<IssuedJoinSecret>, ApiError> {
+    // Of a name that was mistyped there would be an edge to which name servers direct nobody.
+    if !database.edges().await?.contains_key(&edge) && !database.edges_with_token().await?.contains(&edge) {
+        return Err(EdgeError::Unknown(edge).into());
+    }
     issue(&database, TokenOwner::Edge(edge), &clock, &tls).await
 }
 

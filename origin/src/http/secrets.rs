@@ -36,9 +36,14 @@ pub(super) async fn request(
     };
     if bound != public_key {
         tracing::warn!(%edge, "secrets refused: the edge has another key than the one that it is bound to");
-        let message = format!("edge {edge} is bound to another public key");
-        return Err(ApiError::new(StatusCode::CONFLICT, "other_key", message)
-            .hint(format!("if its disk was replaced, issue a new token: POST /v1/edges/{edge}/token")));
+        // Whole: edges show messages of the origin, but no hints.
+        let message = format!(
+            "edge {edge} is bound to another public key; if its `edge.key` or its disk was replaced, write the token of \
+             `verge edges token {edge}` to its `token_file`, and restart it"
+        );
+        return Err(ApiError::new(StatusCode::CONFLICT, "other_key", message).hint(format!(
+            "POST /v1/edges/{edge}/token issues a token, whose first request binds the edge to its key"
+        )));
     }
     vault.ensure_ticket_secret(&feed).await?;
     let mut answer = SecretsAnswer::default();

@@ -107,6 +107,32 @@ async fn second_authority_issues_while_the_first_one_answers_429_or_500() {
 }
 
 #[tokio::test]
+async fn authority_that_says_when_to_come_back_is_named_with_that_time() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let proxy = AuthorityProxy::start(&pebble).await;
+    proxy.set(|seen, _| {
+        (seen.path == "/order-plz").then(|| {
+            let problem = json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders" });
+            let mut answer = Answer::new(429, problem.to_string());
+            answer.headers.insert("retry-after", "86400".parse().unwrap());
+            answer
+        })
+    });
+    let origin = start(&fleet, vec![proxy.authority()]).await;
+    claim(&origin, &fleet.dns, WWW, None).await;
+    until_problem(&origin, "too many orders").await;
+    let Certificate { problem, next_try, .. } = listed(&origin).await.unwrap();
+    let (directory, until) = (proxy.authority().directory, next_try.unwrap());
+    assert_eq!(problem.unwrap(), format!("rate-limited by {directory} until {until}: too many orders"));
+    origin.stop().await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn account_is_bound_to_one_that_the_operator_has_at_the_authority() {
     if !Pebble::is_installed() {
         return;
@@ -262,8 +288,9 @@ async fn wrong_answers_end_in_a_problem_that_names_them_and_what_is_served_stays
         Arc::new(move |_| text.clone())
     };
     // The paths are Pebble's; a finalized order is polled.
-    let cases: [(&'static [&'static str], Change, &str); 6] = [
+    let cases: [(&'static [&'static str], Change, &str); 7] = [
         (&["/order-plz"], constant("{"), "the authority gave a wrong answer: making an order: "),
+        (&["/order-plz"], constant("<html>busy</html>"), "/order-plz answered something that is not JSON"),
         (&["/authZ/"], constant("[]"), "the authority gave a wrong answer: reading an authorization: "),
         (&["/finalize-order/"], constant("no"), "the authority gave a wrong answer: requesting the certificate: "),
         (&["/certZ/"], constant("no certificate"), "the authority gave a wrong answer: the chain holds no certificate"),

@@ -323,13 +323,21 @@ async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
     fleet.dns.set("_acme-challenge.sites.example.org", Answer::Texts(vec![vec!["of-yesterday"]]));
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
     let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
+    let mut held = None;
     let problem = loop {
         let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
-        if let Some(problem) = listed.into_iter().find_map(|certificate| certificate.problem) {
+        let certificate = listed.into_iter().next().unwrap();
+        held = held.or(certificate.progress.filter(|progress| progress.contains("; name server")));
+        if let Some(problem) = certificate.problem {
+            assert!(certificate.next_try > certificate.renewal, "it waits for its next try");
             break problem;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
+    let held = held.expect("the order says what it waits for");
+    let step = "being ordered: waiting until every name server answers the challenge; name server ns.sites.example.org \
+                (127.0.0.1) answers `_acme-challenge.sites.example.org` TXT with `of-yesterday`, expected `";
+    assert!(held.starts_with(step) && held.contains("`: it is waited for until "), "{held}");
     let expected = "name server ns.sites.example.org (127.0.0.1) answers `_acme-challenge.sites.example.org` TXT with \
                     `of-yesterday`, expected `";
     assert!(problem.starts_with(expected), "{problem}");
@@ -553,6 +561,15 @@ async fn sibling_that_does_not_point_here_is_left_out_named_and_tried_again() {
     let left_out = listed().await;
     assert_eq!(left_out.names.len(), 2, "it is wanted all the same");
     assert!(left_out.renewal.is_some() && left_out.not_after.is_some());
+    let without = async || {
+        let status: Status = origin.get("/v1/status").await;
+        let mut texts = status.problems.iter().filter(|problem| problem.kind() == "domains_without_certificate");
+        texts.next().map(ToString::to_string)
+    };
+    until("the problem of the status", async || {
+        without().await.is_some_and(|text| text.starts_with("no certificate is valid for gone.example.net: "))
+    })
+    .await;
     let orders = pebble.orders();
 
     // While it may not be tried again, nothing is ordered.

@@ -325,6 +325,35 @@ async fn certificate_that_is_overdue_is_a_problem_also_while_a_name_is_left_out_
 }
 
 #[tokio::test]
+async fn certificate_without_the_master_key_says_so_and_is_not_rekeyed() {
+    let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
+    let authority = local_authority_for(&fleet, &time).await;
+    let origin = start(&fleet, vec![local_authority(&authority)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, WWW, None).await;
+    certificate(&mut rows, |_| true).await;
+    let problem = async |origin: &TestOrigin| {
+        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+        listed.into_iter().find(|listed| listed.domain.as_str() == WWW).unwrap().problem
+    };
+    assert_eq!(problem(&origin).await, None);
+    std::fs::remove_file(origin.directory.path().join("origin/master.key")).unwrap();
+    let origin = origin.restart().await;
+    let locked = problem(&origin).await.unwrap();
+    assert!(locked.starts_with("its key cannot be read: ") && locked.contains("does not exist"), "{locked}");
+    let refused = error(rekey(&origin, RekeyRequest::Domains([WWW.parse().unwrap()].into())).await).await;
+    assert_eq!((refused.0, refused.1.code.as_str()), (503, "master_key"));
+
+    time.advance(DAY * 61);
+    origin.clock.advance(DAY * 61);
+    let locked = problem(&origin).await.unwrap();
+    assert!(locked.starts_with("it is not ordered, its key cannot be stored: "), "{locked}");
+    assert_eq!(authority.counts().orders, 1);
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn name_that_cannot_be_verified_keeps_its_valid_certificate_while_another_name_gets_one() {
     let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
     let authority = local_authority_for(&fleet, &time).await;

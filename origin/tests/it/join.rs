@@ -12,6 +12,12 @@ use super::test_origin::{TestOrigin, error, ok};
 
 const EDGE: &str = "/v1/edges/fra-1";
 
+/// Configures the edge.
+async fn add_edge(origin: &TestOrigin) {
+    let settings = json!({ "addresses": ["192.0.2.1"], "port": 8080, "location": null, "regions": [], "weight": 1 });
+    assert!(origin.put(EDGE, settings).await.status().is_success());
+}
+
 async fn code(origin: &TestOrigin, of: &str) -> IssuedJoinSecret {
     ok(origin.request(Method::POST, &format!("{of}/join-code")).send().await.unwrap()).await
 }
@@ -26,8 +32,7 @@ async fn join(origin: &TestOrigin, secret: &JoinSecret, key: Option<&EdgeKey>) -
 #[tokio::test]
 async fn edge_exchanges_its_code_for_a_token_and_is_bound_to_its_key() {
     let origin = TestOrigin::start().await;
-    let settings = json!({ "addresses": ["192.0.2.1"], "port": 8080, "location": null, "regions": [], "weight": 1 });
-    origin.put(EDGE, settings).await;
+    add_edge(&origin).await;
     let (key, other) = (EdgeKey::generate(), EdgeKey::generate());
     let issued = code(&origin, EDGE).await;
     let joined: Joined = ok(join(&origin, &issued.secret, Some(&key)).await).await;
@@ -38,13 +43,20 @@ async fn edge_exchanges_its_code_for_a_token_and_is_bound_to_its_key() {
         origin.request_as(&joined.token, Method::POST, "/v1/secrets").json(&request).send().await.unwrap()
     };
     assert!(secrets(&key).await.status().is_success());
-    assert_eq!(error(secrets(&other).await).await.1.code, "other_key");
+    let other = error(secrets(&other).await).await.1;
+    assert_eq!(other.code, "other_key");
+    assert!(
+        other.message.contains("write the token of `verge edges token fra-1` to its `token_file`"),
+        "{}",
+        other.message
+    );
     origin.stop().await;
 }
 
 #[tokio::test]
 async fn used_expired_and_replaced_codes_are_refused_and_change_nothing() {
     let origin = TestOrigin::start().await;
+    add_edge(&origin).await;
     let (key, other) = (EdgeKey::generate(), EdgeKey::generate());
     let refused = async |secret: &JoinSecret, key: Option<&EdgeKey>| {
         let (status, body) = error(join(&origin, secret, key).await).await;
@@ -74,8 +86,29 @@ async fn used_expired_and_replaced_codes_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
+async fn edge_that_was_never_added_gets_no_code() {
+    let origin = TestOrigin::start().await;
+    let refused = async || {
+        let answer = origin.request(Method::POST, &format!("{EDGE}/join-code")).send().await.unwrap();
+        let (status, body) = error(answer).await;
+        (status, body.code, body.message)
+    };
+    let unknown = (404, "unknown_edge".to_owned(), "there is no edge `fra-1`".to_owned());
+    assert_eq!(refused().await, unknown);
+    add_edge(&origin).await;
+    code(&origin, EDGE).await;
+    origin.delete(EDGE).await;
+    assert_eq!(refused().await, unknown, "it was removed");
+    // One that has a token, but no settings.
+    origin.edge_token("fra-1").await;
+    code(&origin, EDGE).await;
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn secret_of_a_code_is_stored_as_its_digest_only() {
     let origin = TestOrigin::start().await;
+    add_edge(&origin).await;
     let secret = code(&origin, EDGE).await.secret.to_string();
     let directory = origin.directory.path().join("origin");
     for file in ["origin.db", "origin.db-wal"] {

@@ -1,11 +1,12 @@
 //! Certificates, as operators see them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::CertificateName;
 use crate::domain::DomainName;
+use crate::name::EdgeName;
 use crate::timestamp::Timestamp;
 
 /// A certificate that the fleet has or should have. `GET /v1/certificates` answers a list of these.
@@ -27,13 +28,23 @@ pub struct Certificate {
     /// On how many edges it is.
     #[serde(default)]
     pub edges: CertificateEdges,
+    /// The edges with TLS that do not present it, though they are not away, each with the reason, for a person to read. Empty if there is no
+    /// certificate yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lacking: BTreeMap<EdgeName, String>,
     /// Whether it is that of the origin's API, which no edge has.
     #[serde(default)]
     pub is_api: bool,
     /// When it is ordered anew; `None`: it is due.
     #[serde(default)]
     pub renewal: Option<Timestamp>,
-    /// Why the last order failed, for a person to read.
+    /// If it is due: when it is ordered again after a failure, or after the authority has asked to wait; `None`: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
+    /// What its order is doing, and which name servers it waits for, for a person to read; `None`: it is not being ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// Why the last order failed, why nothing is ordered, or why its key cannot be read, for a person to read.
     #[serde(default)]
     pub problem: Option<String>,
 }

@@ -28,6 +28,14 @@ pub struct DomainFinding {
     pub until: Option<Timestamp>,
 }
 
+/// On one line, without what it blocks.
+impl fmt::Display for DomainFinding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, server, record, seen, wanted, .. } = self;
+        write!(formatter, "{kind}: {server} answers {seen} for {record}, expected {wanted}")
+    }
+}
+
 /// A step on the way of a domain to the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -48,6 +48,33 @@ pub enum Problem {
         /// Why the last order for the first one failed.
         reason: String,
     },
+    /// Domains of sites that are proven, and that no valid certificate is for, because none can be issued.
+    DomainsWithoutCertificate {
+        /// The domains, in order.
+        domains: Vec<DomainName>,
+        /// Why the first one has none.
+        reason: String,
+    },
+    /// A live edge does not present certificates of the fleet as of their latest write. Where it has no valid one in their place, name servers
+    /// count it as behind.
+    EdgeCertificates {
+        /// The edge.
+        edge: EdgeName,
+        /// The domains that identify them.
+        domains: Vec<DomainName>,
+        /// How many more there are.
+        #[serde(default)]
+        omitted: u64,
+        /// Why it does not present the first one.
+        reason: String,
+    },
+    /// A live edge cannot use its own key, or files of certificates of the operator's own.
+    EdgeTls {
+        /// The edge.
+        edge: EdgeName,
+        /// Why, one text for each. Never empty.
+        reasons: Vec<String>,
+    },
     /// A subscriber had read writes that the origin does not have: the origin was restored from an older copy, or replaced.
     Diverged {
         /// When it was noticed.
@@ -99,13 +126,16 @@ pub enum Problem {
 
 impl Problem {
     /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 15] = [
         "writes_fail",
         "pushes_fail",
         "damaged_rows",
         "master_key",
         "api_certificate",
         "certificates_overdue",
+        "domains_without_certificate",
+        "edge_certificates",
+        "edge_tls",
         "diverged",
         "orphans",
         "edge_not_saving",
@@ -123,6 +153,9 @@ impl Problem {
             Self::MasterKey { .. } => "master_key",
             Self::ApiCertificate { .. } => "api_certificate",
             Self::CertificatesOverdue { .. } => "certificates_overdue",
+            Self::DomainsWithoutCertificate { .. } => "domains_without_certificate",
+            Self::EdgeCertificates { .. } => "edge_certificates",
+            Self::EdgeTls { .. } => "edge_tls",
             Self::Diverged { .. } => "diverged",
             Self::Orphans { .. } => "orphans",
             Self::EdgeNotSaving { .. } => "edge_not_saving",
@@ -163,6 +196,22 @@ impl fmt::Display for Problem {
                 );
                 write!(formatter, "certificates are overdue for {domains}; {expiry}: {reason}")
             }
+            Self::DomainsWithoutCertificate { domains, reason } => {
+                let listed = list(&domains.iter().map(ToString::to_string).collect::<Vec<_>>());
+                let of_which = if domains.len() > 1 { "; of the first one" } else { "" };
+                write!(formatter, "no certificate is valid for {listed}{of_which}: {reason}")
+            }
+            Self::EdgeCertificates { edge, domains, omitted, reason } => {
+                let count = domains.len() as u64 + omitted;
+                let listed = list(&domains.iter().map(ToString::to_string).collect::<Vec<_>>());
+                let more = if *omitted > 0 { format!(", {count} in all") } else { String::new() };
+                let of_which = if count > 1 { "; of the first one" } else { "" };
+                write!(
+                    formatter,
+                    "edge {edge} does not present the latest certificate of {listed}{more}{of_which}: {reason}"
+                )
+            }
+            Self::EdgeTls { edge, reasons } => write!(formatter, "TLS of edge {edge}: {}", reasons.join("; ")),
             Self::Diverged { subscriber, seen, had, .. } => write!(
                 formatter,
                 "{subscriber} had read writes, up to {seen}, that the origin, then at {had}, does not have: it was restored from an \
@@ -225,6 +274,14 @@ mod tests {
             Problem::MasterKey { reason: String::new() },
             Problem::ApiCertificate { reason: String::new() },
             Problem::CertificatesOverdue { domains: vec![], expires: None, reason: String::new() },
+            Problem::DomainsWithoutCertificate { domains: vec![], reason: String::new() },
+            Problem::EdgeCertificates {
+                edge: "a".parse().unwrap(),
+                domains: vec![],
+                omitted: 0,
+                reason: String::new(),
+            },
+            Problem::EdgeTls { edge: "a".parse().unwrap(), reasons: vec![] },
             Problem::Diverged {
                 noticed: Timestamp(0),
                 subscriber: String::new(),

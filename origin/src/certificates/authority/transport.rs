@@ -33,6 +33,9 @@ pub(super) enum TransportError {
     /// An error without the problem document that ACME prescribes (RFC 8555 §6.7): of a proxy in front of the authority, for example.
     #[error("HTTP {0} without an explanation")]
     Status(StatusCode),
+    /// An answer that is not of ACME: a page of a proxy, for example, or of a site whose URL is not that of a directory.
+    #[error("{0} answered something that is not JSON: expected an answer of ACME (RFC 8555)")]
+    NotJson(String),
 }
 
 /// Sends requests. Clones share what is known of the authority's clock.
@@ -84,7 +87,8 @@ impl Transport {
         let failed = |error: &dyn std::error::Error| TransportError::Unreachable(error_chain(error));
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(Body::new(body), ANSWER_MAX).await.map_err(|error| failed(&error))?;
-        let request = self.client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
+        let url = parts.uri.to_string();
+        let request = self.client.request(parts.method, &url).headers(parts.headers).body(body);
         let mut answer = request.send().await.map_err(|error| failed(&error))?;
         let theirs = self.observe_time(answer.headers());
         let bytes = read(&mut answer).await.map_err(TransportError::Unreachable)?;
@@ -98,6 +102,8 @@ impl Transport {
             if problem.is_err() {
                 return Err(TransportError::Status(answer.status()));
             }
+        } else if !bytes.is_empty() && !is_chain(answer.headers()) && !is_json(&bytes) {
+            return Err(TransportError::NotJson(url));
         }
         let mut response = Response::new(());
         *response.status_mut() = answer.status();
@@ -118,6 +124,15 @@ impl Transport {
     fn lock(&self) -> MutexGuard<'_, Option<(Instant, i64)>> {
         self.clock_ahead_millis.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the answer is a certificate with its chain, the only one that is not JSON (RFC 8555 §7.4.2).
+fn is_chain(headers: &HeaderMap) -> bool {
+    text(headers, header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/pem-certificate-chain"))
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 /// The body of an answer.
