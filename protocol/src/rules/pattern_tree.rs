@@ -1,11 +1,11 @@
-//! Many patterns of paths as a tree of their segments.
+//! Many patterns of paths as trees of their segments.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::path_pattern::Segment;
 use super::split_path::SplitPath;
 
-/// Patterns with at most one wildcard, numbered in their order.
+/// Patterns with at most one wildcard, numbered in their order, in one tree or several.
 ///
 /// Nodes are small, and numbers in one list. What follows a wildcard is kept from its end, since it ends with the path: so no place in a
 /// path is tried for it, and a request visits each node once at most.
@@ -16,6 +16,9 @@ pub(super) struct PatternTree {
 
 /// A place where patterns end.
 pub(super) type EndId = u32;
+
+/// A tree among several.
+pub(super) type RootId = u32;
 
 #[derive(Debug)]
 struct Node {
@@ -63,14 +66,23 @@ impl Default for PatternTree {
 }
 
 impl PatternTree {
-    const ROOT: u32 = 0;
+    /// The tree that there is at first.
+    pub(super) const ROOT: RootId = 0;
 
-    /// Adds a pattern with at most one wildcard. Its number is greater than those before.
-    pub(super) fn add(&mut self, segments: &[Segment], pattern: u32) {
+    /// Adds another tree, which is empty.
+    pub(super) fn add_root(&mut self) -> RootId {
+        let root = self.next_id();
+        self.nodes.push(Node::new(u32::MAX));
+        root
+    }
+
+    /// Adds a pattern with at most one wildcard to a tree. Its number is greater than those before.
+    pub(super) fn add(&mut self, root: RootId, segments: &[Segment], pattern: u32) {
         let at = segments.iter().position(|segment| matches!(segment, Segment::Wildcard | Segment::Prefix(_)));
         let (head, tail) = segments.split_at(at.map_or(segments.len(), |at| at + 1));
-        let mut node = Self::ROOT;
-        self.nodes[0].first = self.nodes[0].first.min(pattern);
+        let mut node = root;
+        let first = &mut self.nodes[root as usize].first;
+        *first = pattern.min(*first);
         for segment in head.iter().chain(tail.iter().rev()) {
             node = self.child(node, segment, pattern);
         }
@@ -81,7 +93,7 @@ impl PatternTree {
     pub(super) fn add_literals<'s>(&mut self, segments: impl Iterator<Item = &'s str>, pattern: u32) {
         let mut node = Self::ROOT;
         for segment in segments {
-            let next = u32::try_from(self.nodes.len()).expect("rules have fewer segments");
+            let next = self.next_id();
             node = self.nodes[node as usize].literals.get_or_insert(segment, next);
             if node == next {
                 self.nodes.push(Node::new(pattern));
@@ -99,8 +111,12 @@ impl PatternTree {
         std::iter::successors(self.nodes.first(), next).flat_map(|node| node.ends.iter().copied())
     }
 
+    fn next_id(&self) -> u32 {
+        u32::try_from(self.nodes.len()).expect("rules have fewer segments")
+    }
+
     fn child(&mut self, parent: u32, segment: &Segment, pattern: u32) -> u32 {
-        let next = u32::try_from(self.nodes.len()).expect("rules have fewer segments");
+        let next = self.next_id();
         let node = &mut self.nodes[parent as usize];
         let child = match segment {
             Segment::Literal(text) => node.literals.get_or_insert(text, next),
@@ -130,9 +146,9 @@ impl PatternTree {
         ends.shrink_to_fit();
     }
 
-    /// Visits each place where patterns end that match `path`.
-    pub(super) fn visit(&self, path: &SplitPath<'_>, visitor: &mut impl Visitor) {
-        self.visit_from(Self::ROOT, path, 0, visitor);
+    /// Visits each place of a tree where patterns end that match `path`.
+    pub(super) fn visit(&self, root: RootId, path: &SplitPath<'_>, visitor: &mut impl Visitor) {
+        self.visit_from(root, path, 0, visitor);
     }
 
     /// Visits the patterns at a node or below that match `path` from the segment `at`.
