@@ -108,7 +108,7 @@ enum Kind {
     Headers(fn(usize) -> String),
 }
 
-const SHAPES: [Shape; 14] = [
+const SHAPES: [Shape; 15] = [
     shape("paths of hosts", "/nope/x", Kind::Redirects(|n| redirect(&format!("https://h{n}.example/*"), &[], "/d"))),
     Shape {
         scheme: "http",
@@ -137,6 +137,11 @@ const SHAPES: [Shape; 14] = [
         "15 segments `s` or `:a`",
         SEGMENTS,
         Kind::Redirects(|n| redirect(&format!("{}/{n}", combination(n, 15).replace("/a", "/s")), &[], "/d")),
+    ),
+    shape(
+        "15 segments `s` or `:a`",
+        SEGMENTS,
+        Kind::Headers(|n| format!("{}/{n}", combination(n, 15).replace("/a", "/s"))),
     ),
     shape("`/{n}`", "/5", Kind::Headers(|n| format!("/{n}"))),
     shape("`/:a/h{n}`", "/q/h5", Kind::Headers(|n| format!("/:a/h{n}"))),
@@ -188,8 +193,9 @@ fn shapes() {
                 }
             }
         }
+        let kind = if matches!(kind, Kind::Redirects(_)) { "redirects" } else { "headers" };
         let [few, many] = measured.map(median);
-        println!("20,000 beside 10, {name}: {few:.0} ns, {many:.0} ns, {:.1} times", many / few);
+        println!("20,000 beside 10, {kind}, {name}: {few:.0} ns, {many:.0} ns, {:.1} times", many / few);
     }
 }
 
@@ -240,6 +246,13 @@ fn worst() {
 
     let placeholders: String = (0..120).map(|number| format!("/:p{number}")).collect::<Vec<_>>().concat();
     worst_headers("3,000 with 120 placeholders after `*`", 3000, &format!("/*{placeholders}/b"), &path);
+    let deep = |number: usize| format!("{}/b", combination(number, 24).replace("/:p", "/:a"));
+    let of_24 = |number: usize| redirect(&deep(number), &[], "/t");
+    worst_redirects("15,000 of 24 segments `a` or `:a`", 15_000, of_24, &"/a".repeat(25), None);
+    let matcher = HeaderMatcher::new((0..15_000).map(|number| deep(number).parse().expect("valid")));
+    let start = Instant::now();
+    black_box(matcher.find(&FoldedPath::new(&"/a".repeat(25))));
+    println!("headers, 15,000 of 24 segments `a` or `:a`: {:.2} ms a request", start.elapsed().as_secs_f64() * 1e3);
     worst_headers("100 with several `*`", 100, "/*/a/a/a/b*b/*", &path);
     worst_headers("20 with placeholders between two `*`", 20, "/*/a/:a/:b/:c/:d/b/*", &path);
     worst_headers("50,000 that begin with `*`", 50_000, "/*.js", &path);

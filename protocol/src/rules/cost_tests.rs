@@ -105,6 +105,27 @@ fn text_before_a_wildcard_is_looked_for_once() {
 }
 
 #[test]
+fn header_patterns_are_found_by_the_text_beside_their_wildcards() {
+    for (pattern, path) in [
+        ("/:a/h{}", "/q/h7"),
+        ("/*.e{}", "/a/b.e7"),
+        ("/:a/*.e{}", "/q/b.e7"),
+        ("/*/h{}", "/a/b/h7"),
+        ("/h{}*", "/h7"),
+        ("/p*-{}.js", "/p/q-7.js"),
+        ("/p{}-*.js", "/p7-q.js"),
+    ] {
+        let patterns = (0..20_000).map(|number| pattern.replace("{}", &number.to_string()).parse().unwrap());
+        let matcher = HeaderMatcher::new(patterns);
+        let path = FoldedPath::new(path);
+        for _ in 0..10_000 {
+            let found = matcher.find(&path);
+            assert!(found.contains(&7) && found.len() <= 2, "{pattern}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn header_patterns_do_not_try_each_place() {
     let patterns = |count: usize, pattern: &str| -> Vec<HeaderPattern> { vec![pattern.parse().unwrap(); count] };
     let placeholders: String = (0..120).map(|number| format!("/:p{number}")).collect::<Vec<_>>().concat();

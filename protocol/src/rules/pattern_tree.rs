@@ -89,12 +89,16 @@ impl PatternTree {
         self.nodes[node as usize].ends.push(pattern);
     }
 
-    /// Adds a pattern that begins with these segments.
-    pub(super) fn add_literals<'s>(&mut self, segments: impl Iterator<Item = &'s str>, pattern: u32) {
+    /// Adds a pattern that begins with these segments, of which `None` stands for any that is not empty.
+    pub(super) fn add_start(&mut self, segments: &[Option<&str>], pattern: u32) {
         let mut node = Self::ROOT;
         for segment in segments {
             let next = self.next_id();
-            node = self.nodes[node as usize].literals.get_or_insert(segment, next);
+            let parent = &mut self.nodes[node as usize];
+            node = match segment {
+                Some(literal) => parent.literals.get_or_insert(literal, next),
+                None => *parent.placeholder.get_or_insert(next),
+            };
             if node == next {
                 self.nodes.push(Node::new(pattern));
             }
@@ -102,13 +106,23 @@ impl PatternTree {
         self.nodes[node as usize].ends.push(pattern);
     }
 
-    /// The patterns that begin with the first of `segments`, or with more of them.
-    pub(super) fn along<'s>(&'s self, mut segments: impl Iterator<Item = &'s str>) -> impl Iterator<Item = u32> {
-        let next = move |node: &&'s Node| {
-            let next = node.literals.get(segments.next()?)?;
-            Some(&self.nodes[next as usize])
-        };
-        std::iter::successors(self.nodes.first(), next).flat_map(|node| node.ends.iter().copied())
+    /// Visits each place to which the first of `segments` lead, or more of them, with the number of those segments and the patterns there.
+    pub(super) fn visit_starts<'s>(&'s self, segments: &[&str], visit: &mut impl FnMut(EndId, usize, &'s [u32])) {
+        self.visit_starts_from(Self::ROOT, segments, 0, visit);
+    }
+
+    fn visit_starts_from<'s>(
+        &'s self,
+        id: u32,
+        segments: &[&str],
+        at: usize,
+        visit: &mut impl FnMut(EndId, usize, &'s [u32]),
+    ) {
+        let node = &self.nodes[id as usize];
+        visit(id, at, &node.ends);
+        for next in segments.get(at).into_iter().flat_map(|segment| node.after(segment)) {
+            self.visit_starts_from(next, segments, at + 1, visit);
+        }
     }
 
     fn next_id(&self) -> u32 {
