@@ -79,8 +79,8 @@ impl RedirectMatcher {
         search.best
     }
 
-    /// The numbers of rules before `end` whose pattern matches `path`, and that ask nothing else of a request, or the same as `rule`. In their
-    /// order. Each rule that is looked at takes one from `budget`; once it is used up, none is found.
+    /// The numbers of rules before `end` whose pattern matches `path`, and that ask nothing of host and query that `rule` does not ask. In
+    /// their order. Each rule that is looked at takes one from `budget`; once it is used up, none is found.
     pub fn covering(&self, rule: &Redirect, end: usize, path: &SplitPath<'_>, budget: &mut usize) -> Vec<usize> {
         let mut covering = Covering { matcher: self, rule, end, budget, found: Vec::new() };
         for root in self.roots(rule.site()) {
@@ -154,7 +154,7 @@ impl Covering<'_, '_> {
             let Some(left) = self.budget.checked_sub(1) else { return };
             *self.budget = left;
             let rule = &self.matcher.rules[index];
-            if rule.is_unconditional() || rule.has_same_conditions(self.rule) {
+            if rule.asks_no_more_than(self.rule) {
                 self.found.push(index);
             }
         }
@@ -170,7 +170,10 @@ impl Visitor for Covering<'_, '_> {
         self.offer(rules);
         let matcher = self.matcher;
         for (name, value) in self.rule.parameters() {
-            self.offer(matcher.queries.rules_for(end, name, value));
+            self.offer(matcher.queries.rules_for(end, name, None));
+            if value.is_some() {
+                self.offer(matcher.queries.rules_for(end, name, value));
+            }
         }
     }
 }

@@ -99,6 +99,11 @@ impl Target {
         self.path.iter().chain(self.query.iter().flatten()).any(is_capture)
     }
 
+    /// Whether the path depends on what the rule captures under `name`.
+    pub(super) fn has_in_path(&self, name: &str) -> bool {
+        self.path.iter().any(|piece| matches!(piece, Piece::Capture(captured) if **captured == *name))
+    }
+
     /// The number of texts and placeholders that it consists of. Each is kept in memory by itself, those of the path a few times.
     pub fn pieces(&self) -> usize {
         let of = |part: &Option<Box<[Piece]>>| part.as_ref().map_or(0, |pieces| pieces.len());
