@@ -36,7 +36,7 @@ pub enum TargetError {
     #[error("invalid target `{0}…`: expected at most {TARGET_MAX} bytes and {CAPTURES_MAX} placeholders")]
     TooLong(String),
     /// The host is invalid.
-    #[error("invalid target `{0}`: expected a host name, without placeholders, user or non-ASCII characters")]
+    #[error("invalid target `{0}`: expected a host name, without placeholders or user")]
     Host(String),
 }
 
