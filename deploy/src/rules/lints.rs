@@ -10,7 +10,8 @@ use verge_protocol::SitePath;
 use verge_protocol::rules::path_pattern::{Captures, PathPattern, Segment};
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
 
-use self::missing_target::{AnsweringRules, Missing, has_file};
+pub(crate) use self::missing_target::has_file;
+use self::missing_target::{AnsweringRules, Missing};
 pub(super) use self::replaced_header::warnings as replaced_headers;
 
 /// How many redirects a browser follows, about.
