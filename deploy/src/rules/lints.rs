@@ -42,9 +42,13 @@ pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_sin
         } else if let Some(others) = redirect_loop(&matcher, index, &files) {
             let others: Vec<&str> = others.iter().map(|index| rules[*index].0).collect();
             warn(format!("`{rule}` leads back to itself by {}: browsers give up", others.join(", ")));
-        } else if !rule.is_forced() && from.is_literal() && files.contains(decoded(from).as_str()) {
+        } else if !rule.is_forced()
+            && from.is_literal()
+            && let Some(file) = file_at(&files, from)
+        {
+            let what = if file == decoded(from) { "a file" } else { "a page" };
             warn(format!(
-                "there is a file at `{from}`, which is served: `!` after the status makes the rule come first"
+                "there is {what} at `{from}`, which is served: `!` after the status makes the rule come first"
             ));
         } else if let Some(text) = uncaptured {
             warn(text);
@@ -81,6 +85,13 @@ fn decoded(from: &PathPattern) -> String {
         _ => "".into(),
     };
     from.segments().iter().map(literal).collect::<Vec<_>>().join("/")
+}
+
+/// The file that is served at this path, without a slash at its end: the file itself, or a page.
+fn file_at(files: &HashSet<&str>, from: &PathPattern) -> Option<String> {
+    let name = decoded(from);
+    let page = if name.is_empty() { "index".to_owned() } else { name.clone() };
+    [name, format!("{page}.html"), format!("{page}.htm")].into_iter().find(|file| files.contains(&**file))
 }
 
 /// A rule before the one at `index` that applies whenever that would. What is compared is taken from `budget`.
@@ -160,7 +171,7 @@ mod tests {
             redirects_file::parse(text).map(|(line, rule)| (format!("_redirects:{line}"), rule.unwrap())).collect();
         let rules: Vec<(&str, &Redirect)> = rules.iter().map(|(source, rule)| (&**source, rule)).collect();
         let files: Vec<SitePath> =
-            ["index.html", "file.txt", "app/index.html"].map(|path| path.parse().unwrap()).into();
+            ["index.html", "file.txt", "app/index.html", "page.html"].map(|path| path.parse().unwrap()).into();
         redirects(&rules, &files.iter().collect::<Vec<_>>(), false).join("\n")
     }
 
@@ -280,6 +291,23 @@ mod tests {
         ));
         let rule = redirects_file::parse("/a /gone 301").next().unwrap().1.unwrap();
         assert_eq!(redirects(&[("_redirects:1", &rule)], &[], true), [""; 0], "the app answers");
+    }
+
+    #[test]
+    fn rule_for_the_address_of_a_page_is_named() {
+        let note = |from: &str, what: &str| {
+            format!(
+                "_redirects:1: there is {what} at `{from}`, which is served: `!` after the status makes the rule come first"
+            )
+        };
+        assert_eq!(warnings_of("/page /file.txt 301"), note("/page", "a page"));
+        assert_eq!(warnings_of("/page/ /file.txt 302"), note("/page/", "a page"));
+        assert_eq!(warnings_of("/ /app/ 302"), note("/", "a page"));
+        assert_eq!(warnings_of("/page.html /app/ 302"), note("/page.html", "a file"));
+        // The page is at `/app/`.
+        for rule in ["/app /file.txt 301", "/page /file.txt 301!", "/pag /file.txt 301", "/page/x /file.txt 301"] {
+            assert_eq!(warnings_of(rule), "", "{rule}");
+        }
     }
 
     #[test]
