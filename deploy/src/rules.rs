@@ -18,6 +18,7 @@ use verge_protocol::rules::{Credential, HeaderRule, LimitError, PasswordRule, Re
 
 use self::error::RuleError;
 use self::headers_file::HeaderRules;
+pub(crate) use self::lints::has_file;
 use self::rule_text::RuleText;
 use crate::project::Protection;
 

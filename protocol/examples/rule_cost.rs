@@ -1,5 +1,5 @@
-//! Measures what rules cost a request, by their number: nanoseconds for each request, the median of rounds taken in turn. Then what the worst
-//! rules that limits allow cost the worst request, and an edge in memory.
+//! Measures what rules cost a request, by their number: nanoseconds for each request, the median of rounds taken in turn. Then what 20,000
+//! rules of one shape cost beside 10 of them, and what the worst rules that limits allow cost the worst request, and an edge in memory.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -17,6 +17,10 @@ use verge_protocol::rules::{
 
 const ROUNDS: usize = 21;
 const REQUESTS: usize = 20_000;
+
+/// Of each shape of rules, of which some are slow.
+const SHAPE_ROUNDS: usize = 11;
+const SHAPE_REQUESTS: usize = 100;
 
 fn redirect(from: &str, query: &[(&str, &str)], to: &str) -> Redirect {
     let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -49,10 +53,10 @@ fn headers(count: usize) -> HeaderMatcher {
     HeaderMatcher::new((0..count).map(pattern))
 }
 
-fn nanoseconds(mut request: impl FnMut(usize)) -> f64 {
+fn nanoseconds(requests: usize, mut request: impl FnMut(usize)) -> f64 {
     let start = Instant::now();
-    (0..REQUESTS).for_each(&mut request);
-    start.elapsed().as_secs_f64() * 1e9 / REQUESTS as f64
+    (0..requests).for_each(&mut request);
+    start.elapsed().as_secs_f64() * 1e9 / requests as f64
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -75,17 +79,124 @@ fn main() {
     let mut measured = vec![Vec::new(); 2 * counts.len()];
     for _ in 0..ROUNDS {
         for (index, rules) in redirects.iter().enumerate() {
-            measured[index].push(nanoseconds(|request| redirect_of(rules, request)));
+            measured[index].push(nanoseconds(REQUESTS, |request| redirect_of(rules, request)));
         }
         for (index, rules) in headers.iter().enumerate() {
-            measured[counts.len() + index].push(nanoseconds(|request| headers_of(rules, request)));
+            measured[counts.len() + index].push(nanoseconds(REQUESTS, |request| headers_of(rules, request)));
         }
     }
     for (index, values) in measured.into_iter().enumerate() {
         let kind = if index < counts.len() { "redirects" } else { "headers" };
         println!("{kind}, {:>6} rules: {:>6.0} ns", counts[index % counts.len()], median(values));
     }
+    shapes();
     worst();
+}
+
+/// Rules that all have one shape.
+struct Shape {
+    name: &'static str,
+    /// The path of a request, and its scheme.
+    scheme: &'static str,
+    path: &'static str,
+    kind: Kind,
+}
+
+/// The rule of each number.
+enum Kind {
+    Redirects(fn(usize) -> Redirect),
+    Headers(fn(usize) -> String),
+}
+
+const SHAPES: [Shape; 15] = [
+    shape("paths of hosts", "/nope/x", Kind::Redirects(|n| redirect(&format!("https://h{n}.example/*"), &[], "/d"))),
+    Shape {
+        scheme: "http",
+        ..shape(
+            "likewise, without TLS",
+            "/nope/x",
+            Kind::Redirects(|n| redirect(&format!("https://h{n}.example/*"), &[], "/d")),
+        )
+    },
+    Shape {
+        scheme: "http",
+        ..shape("one path of hosts", "/p", Kind::Redirects(|n| redirect(&format!("http://h{n}.example/p"), &[], "/d")))
+    },
+    Shape {
+        scheme: "http",
+        ..shape(
+            "hosts to other hosts",
+            "/x",
+            Kind::Redirects(|n| {
+                redirect(&format!("http://h{n}.example/*"), &[], &format!("https://www.h{n}.example/:splat"))
+            }),
+        )
+    },
+    shape("`/a…a{n}*`", LETTERS, Kind::Redirects(|n| redirect(&format!("/{}{n}*", "a".repeat(n % 1000)), &[], "/d"))),
+    shape(
+        "15 segments `s` or `:a`",
+        SEGMENTS,
+        Kind::Redirects(|n| redirect(&format!("{}/{n}", combination(n, 15).replace("/a", "/s")), &[], "/d")),
+    ),
+    shape(
+        "15 segments `s` or `:a`",
+        SEGMENTS,
+        Kind::Headers(|n| format!("{}/{n}", combination(n, 15).replace("/a", "/s"))),
+    ),
+    shape("`/{n}`", "/5", Kind::Headers(|n| format!("/{n}"))),
+    shape("`/:a/h{n}`", "/q/h5", Kind::Headers(|n| format!("/:a/h{n}"))),
+    shape("`/*.e{n}`", "/a/b.e5", Kind::Headers(|n| format!("/*.e{n}"))),
+    shape("`/:a/*.e{n}`", "/a/b.e5", Kind::Headers(|n| format!("/:a/*.e{n}"))),
+    shape("`/*/h{n}`", "/a/h5", Kind::Headers(|n| format!("/*/h{n}"))),
+    shape("`/h{n}*`", "/h5", Kind::Headers(|n| format!("/h{n}*"))),
+    shape("`/p*{n}.js`", "/p5.js", Kind::Headers(|n| format!("/p*{n}.js"))),
+    shape("`/*`", "/a", Kind::Headers(|_| "/*".to_owned())),
+];
+
+/// A segment that begins as many of those prefixes do, and segments that match each such combination.
+const LETTERS: &str =
+    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const SEGMENTS: &str = "/s/s/s/s/s/s/s/s/s/s/s/s/s/s/s/x";
+
+const fn shape(name: &'static str, path: &'static str, kind: Kind) -> Shape {
+    Shape { name, scheme: "https", path, kind }
+}
+
+/// What many rules of one shape cost a request, and how much more that is than few.
+fn shapes() {
+    for Shape { name, scheme, path, kind } in SHAPES {
+        let counts = [10, 20_000];
+        let mut measured = [Vec::new(), Vec::new()];
+        match kind {
+            Kind::Redirects(rule) => {
+                let matchers = counts.map(|count| RedirectMatcher::new((0..count).map(rule).collect()));
+                for _ in 0..SHAPE_ROUNDS {
+                    for (matcher, values) in matchers.iter().zip(&mut measured) {
+                        values.push(nanoseconds(SHAPE_REQUESTS, |_| {
+                            let path = SplitPath::new(path);
+                            black_box(
+                                matcher.find(&RuleRequest::new(scheme, "a.example", None, &path, None)).is_some(),
+                            );
+                        }));
+                    }
+                }
+            }
+            Kind::Headers(pattern) => {
+                let pattern = |number| pattern(number).parse().expect("valid");
+                let matchers = counts.map(|count| HeaderMatcher::new((0..count).map(pattern)));
+                for _ in 0..SHAPE_ROUNDS {
+                    for (matcher, values) in matchers.iter().zip(&mut measured) {
+                        values.push(nanoseconds(SHAPE_REQUESTS, |_| {
+                            black_box(matcher.find(&FoldedPath::new(path)));
+                        }));
+                    }
+                }
+            }
+        }
+        let kind = if matches!(kind, Kind::Redirects(_)) { "redirects" } else { "headers" };
+        let [few, many] = measured.map(median);
+        println!("20,000 beside 10, {kind}, {name}: {few:.0} ns, {many:.0} ns, {:.1} times", many / few);
+    }
 }
 
 /// The longest target of a request, in bytes.
@@ -135,6 +246,13 @@ fn worst() {
 
     let placeholders: String = (0..120).map(|number| format!("/:p{number}")).collect::<Vec<_>>().concat();
     worst_headers("3,000 with 120 placeholders after `*`", 3000, &format!("/*{placeholders}/b"), &path);
+    let deep = |number: usize| format!("{}/b", combination(number, 24).replace("/:p", "/:a"));
+    let of_24 = |number: usize| redirect(&deep(number), &[], "/t");
+    worst_redirects("15,000 of 24 segments `a` or `:a`", 15_000, of_24, &"/a".repeat(25), None);
+    let matcher = HeaderMatcher::new((0..15_000).map(|number| deep(number).parse().expect("valid")));
+    let start = Instant::now();
+    black_box(matcher.find(&FoldedPath::new(&"/a".repeat(25))));
+    println!("headers, 15,000 of 24 segments `a` or `:a`: {:.2} ms a request", start.elapsed().as_secs_f64() * 1e3);
     worst_headers("100 with several `*`", 100, "/*/a/a/a/b*b/*", &path);
     worst_headers("20 with placeholders between two `*`", 20, "/*/a/:a/:b/:c/:d/b/*", &path);
     worst_headers("50,000 that begin with `*`", 50_000, "/*.js", &path);

@@ -14,6 +14,7 @@
 //! Unlike elsewhere in this crate, unknown fields of rules are errors: an edge that does not understand a rule must not serve the release
 //! without it.
 
+mod affix_index;
 mod bounded;
 #[cfg(test)]
 mod cost_tests;

@@ -10,7 +10,8 @@ use verge_protocol::SitePath;
 use verge_protocol::rules::path_pattern::{Captures, PathPattern, Segment};
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
 
-use self::missing_target::{AnsweringRules, Missing, has_file};
+pub(crate) use self::missing_target::has_file;
+use self::missing_target::{AnsweringRules, Missing};
 pub(super) use self::replaced_header::warnings as replaced_headers;
 
 /// How many redirects a browser follows, about.
@@ -41,9 +42,13 @@ pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_sin
         } else if let Some(others) = redirect_loop(&matcher, index, &files) {
             let others: Vec<&str> = others.iter().map(|index| rules[*index].0).collect();
             warn(format!("`{rule}` leads back to itself by {}: browsers give up", others.join(", ")));
-        } else if !rule.is_forced() && from.is_literal() && files.contains(decoded(from).as_str()) {
+        } else if !rule.is_forced()
+            && from.is_literal()
+            && let Some(file) = file_at(&files, from)
+        {
+            let what = if file == decoded(from) { "a file" } else { "a page" };
             warn(format!(
-                "there is a file at `{from}`, which is served: `!` after the status makes the rule come first"
+                "there is {what} at `{from}`, which is served: `!` after the status makes the rule come first"
             ));
         } else if let Some(text) = uncaptured {
             warn(text);
@@ -82,6 +87,13 @@ fn decoded(from: &PathPattern) -> String {
     from.segments().iter().map(literal).collect::<Vec<_>>().join("/")
 }
 
+/// The file that is served at this path, without a slash at its end: the file itself, or a page.
+fn file_at(files: &HashSet<&str>, from: &PathPattern) -> Option<String> {
+    let name = decoded(from);
+    let page = if name.is_empty() { "index".to_owned() } else { name.clone() };
+    [name, format!("{page}.html"), format!("{page}.htm")].into_iter().find(|file| files.contains(&**file))
+}
+
 /// A rule before the one at `index` that applies whenever that would. What is compared is taken from `budget`.
 fn shadowing(matcher: &RedirectMatcher, index: usize, budget: &mut usize) -> Option<usize> {
     let rule = &matcher.rules()[index];
@@ -89,7 +101,7 @@ fn shadowing(matcher: &RedirectMatcher, index: usize, budget: &mut usize) -> Opt
     for example in rule.from().examples() {
         let covering = matcher.covering(rule, index, &SplitPath::new(&example), budget);
         candidates = Some(match candidates {
-            None => covering.into_iter().filter(|earlier| !leaves_out(&matcher.rules()[*earlier], rule)).collect(),
+            None => covering.into_iter().filter(|earlier| matcher.rules()[*earlier].applies_to_all_of(rule)).collect(),
             Some(before) => before.into_iter().filter(|earlier| covering.binary_search(earlier).is_ok()).collect(),
         });
         if candidates.as_ref().is_some_and(Vec::is_empty) {
@@ -97,17 +109,6 @@ fn shadowing(matcher: &RedirectMatcher, index: usize, budget: &mut usize) -> Opt
         }
     }
     candidates?.into_iter().min()
-}
-
-/// Whether a redirect by `earlier` may not apply to a path of `rule`, since it does not lead from where it leads.
-fn leaves_out(earlier: &Redirect, rule: &Redirect) -> bool {
-    let leads_there = || {
-        let target = earlier.to().path(&Captures::default());
-        !earlier.to().has_captures() && rule.from().captures(&SplitPath::new(&target)).is_some()
-    };
-    let is_in_part = earlier.to().origin().is_some() || leads_to_itself(earlier);
-    matches!(earlier.action(), Action::Redirect(_))
-        && (is_in_part || earlier.is_repeating() || (!earlier.from().is_literal() && leads_there()))
 }
 
 /// Whether it redirects none of its paths, since it would lead to them. A rule without a host redirects to a URL from all other hosts.
@@ -160,6 +161,8 @@ fn redirect_loop(matcher: &RedirectMatcher, index: usize, files: &HashSet<&str>)
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::rules::redirects_file;
 
@@ -168,7 +171,7 @@ mod tests {
             redirects_file::parse(text).map(|(line, rule)| (format!("_redirects:{line}"), rule.unwrap())).collect();
         let rules: Vec<(&str, &Redirect)> = rules.iter().map(|(source, rule)| (&**source, rule)).collect();
         let files: Vec<SitePath> =
-            ["index.html", "file.txt", "app/index.html"].map(|path| path.parse().unwrap()).into();
+            ["index.html", "file.txt", "app/index.html", "page.html"].map(|path| path.parse().unwrap()).into();
         redirects(&rules, &files.iter().collect::<Vec<_>>(), false).join("\n")
     }
 
@@ -197,12 +200,114 @@ mod tests {
     }
 
     #[test]
+    fn rule_that_asks_for_more_than_an_earlier_one_is_named() {
+        for text in [
+            "/q k=1 /b\n/q k=1 j=2 /b 302",
+            "/a/* k=1 /file.txt\n/a/c k=1 j=3 /file.txt 302",
+            "/q k=:v /b\n/q k=1 /b 302",
+            "/q k=:v /b\n/q k=:w /b 302",
+            "/q k=:v /b\n/q j=1 k=2 /b 302",
+            "/* /file.txt 301\n/* /file.txt 301",
+            "/* /b/:splat 301\n/* /b/:splat 302",
+            "/* /file.txt 301\n/* k=1 /file.txt 302",
+            "/blog/:year/:slug /blog/:slug\n/blog/2026/x /file.txt",
+            "/* /b/:splat 301\n/x /file.txt",
+            "http://a.example/* https://a.example/:splat 301!\nhttp://a.example/x /file.txt",
+            "https://a.example/* https://b.example/:splat 301!\nhttps://a.example/x k=1 /file.txt",
+            "/x* /y/:splat\n/xy /file.txt",
+        ] {
+            let warnings = warnings_of(text);
+            let named = warnings.lines().filter(|line| line.contains("can never apply"));
+            assert!(named.eq(warnings.lines().filter(|line| line.starts_with("_redirects:2:"))), "{text}: {warnings}");
+            assert!(warnings.contains("can never apply, because _redirects:1 comes first"), "{text}: {warnings}");
+        }
+    }
+
+    #[test]
+    fn rule_that_an_earlier_one_leaves_a_request_is_not_named() {
+        for text in [
+            "/q k=1 j=2 /b\n/q k=1 /b 302",
+            "/q k=1 /b\n/q k=:v /b 302",
+            "/q k=1 /q\n/q k=1 /b",
+            "/a /a?x=1\n/a /b",
+            "/q k=:v /x/:v\n/q k=.. /b",
+            "/:x/a /a/:x\n/a/a /b",
+            "/x* /y/:splat\n/x.. /b",
+            "/* https://a.example/:splat 301\n/x /b",
+            "/* https://a.example/:splat 301\nhttps://a.example/x /b",
+            "https://a.example/x /b\n/x /b",
+            "https://a.example/x /b\nhttp://a.example/x /b",
+        ] {
+            assert!(!warnings_of(text).contains("can never apply"), "{text}");
+        }
+    }
+
+    proptest! {
+        /// The engine answers no request by a rule that is said to never apply.
+        #[test]
+        fn rule_that_can_never_apply_is_found_for_no_request(
+            lines in proptest::collection::vec(
+                "(https://a\\.example|http://a\\.example|https://b\\.example)?\
+                 (/|/a|/b|/d|/:x|/\\*|/a/b|/a/\\*|/a\\*|/:x/b|/a/:x|/\\*/b|/a\\*/b|/:x/:y|/a\\.\\.) \
+                 (k=1 |k=:v |k=\\.\\. )?(j=1 |j=:w )?\
+                 (https://a\\.example|https://b\\.example|http://a\\.example)?\
+                 (/d|/a|/a/b|/d/:splat|/a/:splat|/:splat|/:x|/a/:x|/:x/b|/:y/:x|/:x/:x|/d/:v|/:v|/a\\?k=1|/a\\?j=:v|/a\\.:splat|/:x-b) \
+                 (301|302!)",
+                2..5,
+            ),
+            rewrites in proptest::collection::vec(any::<bool>(), 4),
+        ) {
+            let rules: Vec<Redirect> = lines
+                .iter()
+                .zip(&rewrites)
+                .filter_map(|(line, is_rewrite)| {
+                    let line = if *is_rewrite { line.replace("301", "200") } else { line.clone() };
+                    redirects_file::parse(&line).next()?.1.ok()
+                })
+                .collect();
+            let matcher = RedirectMatcher::new(rules);
+            let never: Vec<usize> = (0..matcher.rules().len())
+                .filter(|index| shadowing(&matcher, *index, &mut COMPARED_MAX.clone()).is_some())
+                .collect();
+            let paths = ["/", "/a", "/a/", "/b", "/d", "/c", "/a/a", "/a/b", "/b/b", "/a/b/b", "/d/d", "/a/d/b", "/ab", "/a..", "/a../b", "/a-b", "/d/1"];
+            let queries = [None, Some("k=1"), Some("k=.."), Some("k=a&j=1"), Some("k=1&j=1"), Some("k=1&j=2"), Some("k=b"), Some("j=1"), Some("k=..&j=1"), Some("j=k&k=1")];
+            for path in paths.iter().filter(|_| !never.is_empty()) {
+                let path = SplitPath::new(path);
+                for query in queries {
+                    for (scheme, host) in [("https", "a.example"), ("http", "a.example"), ("https", "b.example"), ("http", "c.example")] {
+                        let found = matcher.find(&RuleRequest::new(scheme, host, None, &path, query));
+                        let found = found.map(|found| found.index).filter(|index| never.contains(index));
+                        prop_assert_eq!(found, None, "{} {} {:?} {:?}", scheme, host, path, query);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn targets_that_are_no_path_of_the_site_are_named_once() {
         insta::assert_snapshot!(warnings_of(
             "/a /gone 301\n/b/:x /c/:y 301\n/d/:x /e/:y 200\n/f /f/\n/file.txt /gone 301\n/g /app 301\n/h /gone 200"
         ));
         let rule = redirects_file::parse("/a /gone 301").next().unwrap().1.unwrap();
         assert_eq!(redirects(&[("_redirects:1", &rule)], &[], true), [""; 0], "the app answers");
+    }
+
+    #[test]
+    fn rule_for_the_address_of_a_page_is_named() {
+        let note = |from: &str, what: &str| {
+            format!(
+                "_redirects:1: there is {what} at `{from}`, which is served: `!` after the status makes the rule come first"
+            )
+        };
+        assert_eq!(warnings_of("/page /file.txt 301"), note("/page", "a page"));
+        assert_eq!(warnings_of("/page/ /file.txt 302"), note("/page/", "a page"));
+        assert_eq!(warnings_of("/ /app/ 302"), note("/", "a page"));
+        assert_eq!(warnings_of("/page.html /app/ 302"), note("/page.html", "a file"));
+        // The page is at `/app/`.
+        for rule in ["/app /file.txt 301", "/page /file.txt 301!", "/pag /file.txt 301", "/page/x /file.txt 301"] {
+            assert_eq!(warnings_of(rule), "", "{rule}");
+        }
     }
 
     #[test]
@@ -244,8 +349,14 @@ mod tests {
             (0..20_000).map(|id| format!("/index.php id={id} lang=en /index.html 302\n")).collect::<Vec<_>>().concat();
         assert_eq!(warnings_of(&format!("{by_query}/index.php id=7 lang=en /file.txt 302\n")).lines().count(), 1);
         let by_host: String =
-            (0..5000).map(|host| format!("https://{host}.example/x /index.html 302\n")).collect::<Vec<_>>().concat();
-        let warnings = warnings_of(&by_host);
-        assert!(warnings.contains("from here on, those that can never apply are not named"), "{warnings}");
+            (0..20_000).map(|host| format!("https://{host}.example/x /index.html 302\n")).collect::<Vec<_>>().concat();
+        assert_eq!(warnings_of(&format!("{by_host}https://7.example/x /file.txt 302\n")).lines().count(), 1);
+        let by_query: String = (0..5000)
+            .map(|id| format!("/x k{id}=1 /index.html 302\n/x k{id}=1 j=1 /file.txt 302\n"))
+            .collect::<Vec<_>>()
+            .concat();
+        assert!(!warnings_of(&by_query).contains("from here on"));
+        let same = warnings_of(&"/x /index.html 302\n".repeat(5000));
+        assert!(same.contains("from here on, those that can never apply are not named"), "{same}");
     }
 }

@@ -9,6 +9,7 @@ use verge_protocol::rules::Redirect;
 use verge_protocol::rules::redirect::Fields;
 
 use super::error::RuleError;
+use crate::unicode_domain;
 
 /// The status of a rule without one.
 pub(super) const DEFAULT_STATUS: u16 = 301;
@@ -80,7 +81,7 @@ pub(super) fn redirect(
     status: u16,
     force: bool,
 ) -> Result<Redirect, RuleError> {
-    let from = with_leading_slash(from);
+    let from = with_a_labels(&with_leading_slash(from));
     let mut parameters = BTreeMap::new();
     for (name, value) in query {
         if parameters.insert(name.clone(), value).is_some() {
@@ -88,14 +89,27 @@ pub(super) fn redirect(
         }
     }
     let to = match (to, from.strip_suffix("/*")) {
-        (Some(to), _) => to.to_owned(),
+        (Some(to), _) => with_a_labels(to),
         (None, Some(folder)) if status == 200 && from.starts_with('/') => format!("{folder}/:splat"),
         (None, _) => return Err(RuleError::NoTarget),
     };
-    let fields = Fields { from: from.into_owned(), query: parameters, to, status, force };
+    let fields = Fields { from, query: parameters, to, status, force };
     let rule: Redirect = fields.try_into()?;
     rule.check_limits()?;
     Ok(rule)
+}
+
+/// A URL with its host in Unicode as A-labels, by which a request names it. What is no such URL, or has an invalid host, is left as it is, and is
+/// an error of the rule if it has to be one.
+fn with_a_labels(text: &str) -> String {
+    let in_a_labels = || {
+        let (scheme, rest) = text.split_once("://").filter(|_| starts_with_scheme(text))?;
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+        let host = unicode_domain::parse(host).ok().filter(|_| !host.is_ascii())?;
+        Some(format!("{scheme}://{host}{port}{path}"))
+    };
+    in_a_labels().unwrap_or_else(|| text.to_owned())
 }
 
 /// `/*` for `*`, as at Netlify. What has a dot before its first slash may be meant as a host.
@@ -122,6 +136,34 @@ mod tests {
         let text = "\u{feff}# moved\r\n\r\n/old\t/new\r\n  /a  /b   302!  # for now\n/c id=:id x=1 /c/:id 301\n/* /index.html 200\n\
                     https://a.example/* https://b.example/:splat 308\n/app/* 200\n/n /m#part 301\n/gone /404.html 410\n* /index.html 200\nc/* 200";
         insta::assert_snapshot!(parsed(text).join("\n"));
+    }
+
+    #[test]
+    fn host_in_unicode_is_stored_in_a_labels() {
+        let text = "https://münchen.example/x /t\n/a https://MÜNCHEN.example/\nhttp://faß.example./* https://bücher.example:8443/é/:splat?x=ü#ö 302\n\
+                    /b https://例え.example\n/c https://xn--mnchen-3ya.example/ü";
+        let expected = [
+            "1: https://xn--mnchen-3ya.example/x /t 301",
+            "2: /a https://xn--mnchen-3ya.example/ 301",
+            "3: http://xn--fa-hia.example/* https://xn--bcher-kva.example:8443/é/:splat?x=ü#ö 302",
+            "4: /b https://xn--r8jz45g.example 301",
+            "5: /c https://xn--mnchen-3ya.example/ü 301",
+        ];
+        assert_eq!(parsed(text), expected);
+    }
+
+    #[test]
+    fn host_in_unicode_that_is_invalid_is_an_error_that_names_it() {
+        for (line, named) in [
+            ("https://-ü.example/x /t", "https://-ü.example/x"),
+            ("https://ü:80/x /t", "https://xn--tda:80/x"),
+            ("/a https://ü_x.example/", "https://ü_x.example/"),
+            ("/a https://me@münchen.example/", "https://me@münchen.example/"),
+            ("/:x https://:x.münchen.example/", "https://:x.münchen.example/"),
+        ] {
+            let lines = parsed(line);
+            assert!(lines[0].starts_with("1: error: ") && lines[0].contains(named), "{line}: {lines:?}");
+        }
     }
 
     #[test]

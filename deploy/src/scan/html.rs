@@ -206,12 +206,10 @@ impl Page {
     fn add_element(&mut self, tag: &Tag, outer: &Outer) {
         match &*tag.name {
             "script" => {
-                let kind = tag.value("type").map(|kind| kind.trim().to_ascii_lowercase()).unwrap_or_default();
-                let is_module = kind == "module";
                 self.scripts.push(Script {
                     source: tag.value("src").filter(|source| !source.is_empty()).map(str::to_owned),
-                    is_module,
-                    is_executable: is_module || kind.is_empty() || JAVASCRIPT_TYPES.contains(&&*kind),
+                    is_module: tag.script_type() == "module",
+                    is_executable: tag.is_executable_script(),
                     text: String::new(),
                 });
             }
@@ -250,6 +248,10 @@ impl Page {
                 self.links.extend(url.map(|url| Link::new(url, LinkUse::Page)));
             }
             _ => {}
+        }
+        // Browsers do not load what they do not run (HTML Standard §4.12.1.1).
+        if tag.name == "script" && !tag.is_executable_script() {
+            return;
         }
         for (_, attribute, use_) in LINKS.into_iter().filter(|(element, ..)| *element == tag.name) {
             let Some(value) = tag.value(attribute) else { continue };
@@ -334,6 +336,17 @@ impl Tag {
 
     fn value(&self, wanted: &str) -> Option<&str> {
         self.attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| &**value)
+    }
+
+    /// What a `type` says, in lowercase.
+    fn script_type(&self) -> String {
+        self.value("type").map(|kind| kind.trim().to_ascii_lowercase()).unwrap_or_default()
+    }
+
+    /// Whether browsers run it, if it is a script.
+    fn is_executable_script(&self) -> bool {
+        let kind = self.script_type();
+        kind.is_empty() || kind == "module" || JAVASCRIPT_TYPES.contains(&&*kind)
     }
 
     /// Whether the element is not shown, by itself: style sheets are not read.
@@ -447,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn script_is_executable_if_its_type_is_javascript() {
+    fn script_is_executable_and_loaded_if_its_type_is_javascript() {
         for (kind, is_executable) in [
             ("", true),
             ("type=\"\"", true),
@@ -455,9 +468,11 @@ mod tests {
             ("type=text/javascript", true),
             ("type=text/babel", false),
             ("type=application/json", false),
+            ("type=text/template", false),
         ] {
             let page = Page::read(&format!("<script {kind} src=a.jsx></script>"));
             assert_eq!(page.scripts[0].is_executable, is_executable, "{kind}");
+            assert_eq!(page.links.len(), usize::from(is_executable), "{kind}: others are not loaded");
         }
     }
 

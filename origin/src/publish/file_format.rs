@@ -181,16 +181,28 @@ fn plain_format(path: &SitePath, content: &Content, answers: &Answers) -> FileFo
     FileFormat { is_encodable: media_type::is_compressible(&media_type), media_type, content_encoding: None }
 }
 
+/// How many files a warning names.
+const NAMED_MAX: usize = 10;
+
 /// What the client should know about files that are not what their names say.
 fn warning(mismatches: &[(&SitePath, SitePath)]) -> Option<String> {
     let (path, original) = mismatches.first()?;
-    let others = match mismatches.len() - 1 {
+    if mismatches.len() == 1 {
+        return Some(format!(
+            "{path} does not decode to {original}: it is not served in its place. Build both again, or leave out the encoded one, \
+             which is then made here"
+        ));
+    }
+    let named: Vec<&str> = mismatches.iter().take(NAMED_MAX).map(|(path, _)| path.as_str()).collect();
+    let others = match mismatches.len() - named.len() {
         0 => String::new(),
-        others => format!(" (and {others} more like it)"),
+        others => format!(", and {others} more"),
     };
     Some(format!(
-        "{path} does not decode to {original}{others}: it is not served in its place. Build both again, or leave out the encoded one, \
-         which is then made here"
+        "{} files do not decode to the files that they are named for, and are not served in their place: {}{others}. Build each pair \
+         again, or leave out the encoded ones, which are then made here",
+        mismatches.len(),
+        named.join(", ")
     ))
 }
 

@@ -34,6 +34,22 @@ fn query_is_parsed_once_for_many_rules_of_a_path() {
 }
 
 #[test]
+fn rules_of_other_hosts_are_not_compared_with_a_request() {
+    let rule = |host: usize| redirect(&format!("https://h{host}.example/*"), &[], &format!("/{host}"));
+    let mut rules: Vec<Redirect> = (0..20_000).map(rule).collect();
+    rules.push(redirect("/a/*", &[], "/t"));
+    rules.push(redirect("https://a.example/*", &[], "/t"));
+    let matcher = RedirectMatcher::new(rules);
+    for _ in 0..20_000 {
+        for (path, index) in [("/a/b", 20_000), ("/b", 20_001)] {
+            let path = SplitPath::new(path);
+            let found = matcher.find(&RuleRequest::new("https", "a.example", None, &path, None));
+            assert_eq!(found.map(|found| found.index), Some(index));
+        }
+    }
+}
+
+#[test]
 fn rules_that_share_parameters_are_found_by_those_that_they_do_not_share() {
     let rule = |id: usize| redirect("/p", &[("lang", "en"), ("id", &id.to_string()), ("any", ":x")], "/new");
     let rules: Vec<Redirect> = (0..20_000).map(rule).collect();
@@ -86,6 +102,27 @@ fn text_before_a_wildcard_is_looked_for_once() {
     assert_eq!(find(rules, &format!("/{encoded}"), None), None);
     let pattern: PathPattern = format!("/{}*", "a".repeat(1000)).parse().unwrap();
     assert!(pattern.captures(&SplitPath::new(&format!("/{encoded}"))).is_some());
+}
+
+#[test]
+fn header_patterns_are_found_by_the_text_beside_their_wildcards() {
+    for (pattern, path) in [
+        ("/:a/h{}", "/q/h7"),
+        ("/*.e{}", "/a/b.e7"),
+        ("/:a/*.e{}", "/q/b.e7"),
+        ("/*/h{}", "/a/b/h7"),
+        ("/h{}*", "/h7"),
+        ("/p*-{}.js", "/p/q-7.js"),
+        ("/p{}-*.js", "/p7-q.js"),
+    ] {
+        let patterns = (0..20_000).map(|number| pattern.replace("{}", &number.to_string()).parse().unwrap());
+        let matcher = HeaderMatcher::new(patterns);
+        let path = FoldedPath::new(path);
+        for _ in 0..10_000 {
+            let found = matcher.find(&path);
+            assert!(found.contains(&7) && found.len() <= 2, "{pattern}: {found:?}");
+        }
+    }
 }
 
 #[test]

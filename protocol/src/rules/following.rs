@@ -1,6 +1,6 @@
 //! Whether following a redirect comes to an end: a single rule is never a loop.
 
-use super::path_pattern::Captures;
+use super::path_pattern::{Captures, PathPattern, Segment};
 use super::redirect::{Action, Redirect};
 use super::rule_request::RuleRequest;
 use super::split_path::SplitPath;
@@ -37,6 +37,39 @@ impl Redirect {
         let is_short = || self.to.length(captures) <= FOLLOWED_TEXT_MAX;
         !may_have_led_here
             || (is_short() && !self.leads_to(request, captures) && self.ends_within(steps, request, captures))
+    }
+
+    /// Whether it applies to each request that it and `later` match, or `later` does not apply either: a redirect does not apply where it would lead
+    /// to the request. `false` if that is not known.
+    pub fn applies_to_all_of(&self, later: &Redirect) -> bool {
+        if !matches!(self.action(), Action::Redirect(_)) {
+            return true;
+        }
+        // The two apply to the same requests.
+        let is_same = matches!(later.action(), Action::Redirect(_))
+            && (self.from(), &self.to) == (later.from(), &later.to)
+            && (self.has_same_conditions(later) || !self.to.has_captures());
+        is_same || (!self.may_capture_dot_segment(later) && !self.may_lead_to_requests_of(later))
+    }
+
+    /// Whether something may be captured of a request of `later` that becomes a dot segment. No address has one.
+    fn may_capture_dot_segment(&self, later: &Redirect) -> bool {
+        let is_in_segment = self.from().segments().iter().any(|segment| matches!(segment, Segment::Prefix(_)));
+        let may_have_dots = || !later.from().is_literal() || later.from().as_str().contains(['.', '%']);
+        self.puts_query_into_path() || (is_in_segment && self.to.has_in_path(PathPattern::SPLAT) && may_have_dots())
+    }
+
+    /// Whether it may lead to the address of a request of `later`, of any query.
+    fn may_lead_to_requests_of(&self, later: &Redirect) -> bool {
+        if let (Some(origin), Some((scheme, host))) = (self.to.origin(), self.site().or(later.site()))
+            && !(origin.host() == host && (origin.scheme() == scheme || scheme == "https"))
+        {
+            return false;
+        }
+        match &self.target_paths {
+            Some(paths) => paths.may_match(later.from().segments()),
+            None => later.from().captures(&SplitPath::new(&self.to.path(&Captures::default()))).is_some(),
+        }
     }
 
     /// Whether it redirects to the request itself.

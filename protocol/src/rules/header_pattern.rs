@@ -53,6 +53,11 @@ impl FoldedPath {
         Self(folded.strip_suffix('/').map(str::to_owned).unwrap_or(folded))
     }
 
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The segments from the first slash on.
     pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').skip(1)
@@ -72,15 +77,35 @@ impl HeaderPattern {
         &self.text
     }
 
-    /// The segments before the first that has a placeholder or wildcard, in lowercase.
-    pub(super) fn literal_segments(&self) -> impl Iterator<Item = &str> {
-        let (text, is_cut) = match self.tokens.first() {
-            Some(Token::Text(text)) => (&**text, matches!(self.tokens.get(1), Some(Token::Any | Token::Placeholder))),
-            _ => ("", false),
-        };
-        // What is before a wildcard in the same segment is no whole segment.
-        let whole = if is_cut { text.rsplit_once('/').map_or("", |(whole, _)| whole) } else { text };
-        whole.split('/').skip(1)
+    /// The segments before the first that has a wildcard, in lowercase, `None` for a placeholder; and the text before the wildcard in its own
+    /// segment.
+    pub(super) fn start(&self) -> (Vec<Option<&str>>, &str) {
+        let mut segments = Vec::new();
+        for token in &self.tokens {
+            match token {
+                Token::Text(text) => segments.extend(text.split('/').skip(1).map(Some)),
+                // After a slash, which began its segment.
+                Token::Placeholder => {
+                    segments.pop();
+                    segments.push(None);
+                }
+                Token::AnySegments => break,
+                // What is before a wildcard in the same segment is no whole segment.
+                Token::Any => {
+                    let prefix = segments.pop().flatten().unwrap_or_default();
+                    return (segments, prefix);
+                }
+            }
+        }
+        (segments, "")
+    }
+
+    /// The text with which a path ends that it matches, after a wildcard; empty if there is none.
+    pub(super) fn suffix(&self) -> &str {
+        match self.tokens.last() {
+            Some(Token::Text(text)) if self.tokens.iter().any(Token::is_wildcard) => text,
+            _ => "",
+        }
     }
 
     /// The segments that it has.

@@ -1,11 +1,11 @@
-//! Many patterns of paths as a tree of their segments.
+//! Many patterns of paths as trees of their segments.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::path_pattern::Segment;
 use super::split_path::SplitPath;
 
-/// Patterns with at most one wildcard, numbered in their order.
+/// Patterns with at most one wildcard, numbered in their order, in one tree or several.
 ///
 /// Nodes are small, and numbers in one list. What follows a wildcard is kept from its end, since it ends with the path: so no place in a
 /// path is tried for it, and a request visits each node once at most.
@@ -16,6 +16,9 @@ pub(super) struct PatternTree {
 
 /// A place where patterns end.
 pub(super) type EndId = u32;
+
+/// A tree among several.
+pub(super) type RootId = u32;
 
 #[derive(Debug)]
 struct Node {
@@ -63,26 +66,39 @@ impl Default for PatternTree {
 }
 
 impl PatternTree {
-    const ROOT: u32 = 0;
+    /// The tree that there is at first.
+    pub(super) const ROOT: RootId = 0;
 
-    /// Adds a pattern with at most one wildcard. Its number is greater than those before.
-    pub(super) fn add(&mut self, segments: &[Segment], pattern: u32) {
+    /// Adds another tree, which is empty.
+    pub(super) fn add_root(&mut self) -> RootId {
+        let root = self.next_id();
+        self.nodes.push(Node::new(u32::MAX));
+        root
+    }
+
+    /// Adds a pattern with at most one wildcard to a tree. Its number is greater than those before.
+    pub(super) fn add(&mut self, root: RootId, segments: &[Segment], pattern: u32) {
         let at = segments.iter().position(|segment| matches!(segment, Segment::Wildcard | Segment::Prefix(_)));
         let (head, tail) = segments.split_at(at.map_or(segments.len(), |at| at + 1));
-        let mut node = Self::ROOT;
-        self.nodes[0].first = self.nodes[0].first.min(pattern);
+        let mut node = root;
+        let first = &mut self.nodes[root as usize].first;
+        *first = pattern.min(*first);
         for segment in head.iter().chain(tail.iter().rev()) {
             node = self.child(node, segment, pattern);
         }
         self.nodes[node as usize].ends.push(pattern);
     }
 
-    /// Adds a pattern that begins with these segments.
-    pub(super) fn add_literals<'s>(&mut self, segments: impl Iterator<Item = &'s str>, pattern: u32) {
+    /// Adds a pattern that begins with these segments, of which `None` stands for any that is not empty.
+    pub(super) fn add_start(&mut self, segments: &[Option<&str>], pattern: u32) {
         let mut node = Self::ROOT;
         for segment in segments {
-            let next = u32::try_from(self.nodes.len()).expect("rules have fewer segments");
-            node = self.nodes[node as usize].literals.get_or_insert(segment, next);
+            let next = self.next_id();
+            let parent = &mut self.nodes[node as usize];
+            node = match segment {
+                Some(literal) => parent.literals.get_or_insert(literal, next),
+                None => *parent.placeholder.get_or_insert(next),
+            };
             if node == next {
                 self.nodes.push(Node::new(pattern));
             }
@@ -90,17 +106,31 @@ impl PatternTree {
         self.nodes[node as usize].ends.push(pattern);
     }
 
-    /// The patterns that begin with the first of `segments`, or with more of them.
-    pub(super) fn along<'s>(&'s self, mut segments: impl Iterator<Item = &'s str>) -> impl Iterator<Item = u32> {
-        let next = move |node: &&'s Node| {
-            let next = node.literals.get(segments.next()?)?;
-            Some(&self.nodes[next as usize])
-        };
-        std::iter::successors(self.nodes.first(), next).flat_map(|node| node.ends.iter().copied())
+    /// Visits each place to which the first of `segments` lead, or more of them, with the number of those segments and the patterns there.
+    pub(super) fn visit_starts<'s>(&'s self, segments: &[&str], visit: &mut impl FnMut(EndId, usize, &'s [u32])) {
+        self.visit_starts_from(Self::ROOT, segments, 0, visit);
+    }
+
+    fn visit_starts_from<'s>(
+        &'s self,
+        id: u32,
+        segments: &[&str],
+        at: usize,
+        visit: &mut impl FnMut(EndId, usize, &'s [u32]),
+    ) {
+        let node = &self.nodes[id as usize];
+        visit(id, at, &node.ends);
+        for next in segments.get(at).into_iter().flat_map(|segment| node.after(segment)) {
+            self.visit_starts_from(next, segments, at + 1, visit);
+        }
+    }
+
+    fn next_id(&self) -> u32 {
+        u32::try_from(self.nodes.len()).expect("rules have fewer segments")
     }
 
     fn child(&mut self, parent: u32, segment: &Segment, pattern: u32) -> u32 {
-        let next = u32::try_from(self.nodes.len()).expect("rules have fewer segments");
+        let next = self.next_id();
         let node = &mut self.nodes[parent as usize];
         let child = match segment {
             Segment::Literal(text) => node.literals.get_or_insert(text, next),
@@ -130,9 +160,9 @@ impl PatternTree {
         ends.shrink_to_fit();
     }
 
-    /// Visits each place where patterns end that match `path`.
-    pub(super) fn visit(&self, path: &SplitPath<'_>, visitor: &mut impl Visitor) {
-        self.visit_from(Self::ROOT, path, 0, visitor);
+    /// Visits each place of a tree where patterns end that match `path`.
+    pub(super) fn visit(&self, root: RootId, path: &SplitPath<'_>, visitor: &mut impl Visitor) {
+        self.visit_from(root, path, 0, visitor);
     }
 
     /// Visits the patterns at a node or below that match `path` from the segment `at`.

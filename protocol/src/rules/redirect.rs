@@ -144,13 +144,31 @@ impl Redirect {
     }
 
     /// Whether it would redirect on from wherever it leads to. To most of those paths it does not apply.
-    pub fn is_repeating(&self) -> bool {
+    pub(super) fn is_repeating(&self) -> bool {
         self.is_repeating
     }
 
-    /// Whether it asks the same of the host and the query of a request as `other`.
-    pub fn has_same_conditions(&self, other: &Self) -> bool {
+    /// Whether each request that has the host and the query which `other` asks for has those that it asks for.
+    pub fn asks_no_more_than(&self, other: &Self) -> bool {
+        let is_asked = |(name, wanted): (&String, &QueryValue)| match (other.query.get(name), wanted) {
+            (None, _) => false,
+            (Some(_), QueryValue::Any(_)) => true,
+            (Some(asked), QueryValue::Is(_)) => asked == wanted,
+        };
+        (self.site.is_none() || self.site == other.site) && self.query.iter().all(is_asked)
+    }
+
+    /// Whether it asks the same of host and query as `other`, and captures the same of the query.
+    pub(super) fn has_same_conditions(&self, other: &Self) -> bool {
         self.site == other.site && self.query == other.query
+    }
+
+    /// Whether its path depends on what the query has.
+    pub(super) fn puts_query_into_path(&self) -> bool {
+        let of_path = |name: &str| self.from.names().any(|known| known == name);
+        let is_put_in =
+            |value: &QueryValue| matches!(value, QueryValue::Any(name) if !of_path(name) && self.to.has_in_path(name));
+        self.query.values().any(is_put_in)
     }
 
     /// Whether many paths get the same file: the fallback of a single-page app.

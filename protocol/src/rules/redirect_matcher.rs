@@ -1,7 +1,9 @@
 //! Finds the first of many redirect rules that applies to a request.
 
+use std::collections::HashMap;
+
 use super::path_pattern::Captures;
-use super::pattern_tree::{EndId, PatternTree, Visitor};
+use super::pattern_tree::{EndId, PatternTree, RootId, Visitor};
 use super::query_index::QueryIndex;
 use super::redirect::Redirect;
 use super::rule_request::RuleRequest;
@@ -10,12 +12,15 @@ use super::split_path::SplitPath;
 /// How many rules that are for a request, but lead to it themselves, are tried.
 const SELF_REDIRECTS_MAX: usize = 16;
 
-/// Redirect rules in their order, compiled: the cost of a request grows with its path, its query and the rules whose pattern and query
+/// Redirect rules in their order, compiled: the cost of a request grows with its path, its query and the rules whose host, pattern and query
 /// match it, not with the number of rules.
 #[derive(Debug, Default)]
 pub struct RedirectMatcher {
     rules: Vec<Redirect>,
+    /// A tree of the rules for any host, and one for each scheme and host that rules name.
     patterns: PatternTree,
+    /// The trees of hosts, by their scheme.
+    hosts: HashMap<&'static str, HashMap<Box<str>, RootId>>,
     queries: QueryIndex,
     /// Rules with two wildcards, which are compared one by one.
     with_two_wildcards: Vec<u32>,
@@ -36,16 +41,23 @@ impl RedirectMatcher {
     /// Compiles `rules`, of which there are fewer than 2³².
     pub fn new(rules: Vec<Redirect>) -> Self {
         let mut patterns = PatternTree::default();
+        let mut hosts: HashMap<&str, HashMap<Box<str>, RootId>> = HashMap::new();
         let mut with_two_wildcards = Vec::new();
         for (index, rule) in (0..u32::MAX).zip(&rules) {
             if rule.from().has_two_wildcards() {
                 with_two_wildcards.push(index);
-            } else {
-                patterns.add(rule.from().segments(), index);
+                continue;
             }
+            let root = match rule.site() {
+                None => PatternTree::ROOT,
+                Some((scheme, host)) => {
+                    *hosts.entry(scheme).or_default().entry(host.into()).or_insert_with(|| patterns.add_root())
+                }
+            };
+            patterns.add(root, rule.from().segments(), index);
         }
         let queries = QueryIndex::new(&rules, &mut patterns);
-        Self { rules, patterns, queries, with_two_wildcards }
+        Self { rules, patterns, hosts, queries, with_two_wildcards }
     }
 
     /// The rules in their order.
@@ -60,22 +72,32 @@ impl RedirectMatcher {
             return None;
         }
         let mut search = Search { matcher: self, request, rejected: 0, best: None };
-        self.patterns.visit(request.path(), &mut search);
+        for root in self.roots(Some((request.scheme, request.host))) {
+            self.patterns.visit(root, request.path(), &mut search);
+        }
         search.offer(&self.with_two_wildcards);
         search.best
     }
 
-    /// The numbers of rules before `end` whose pattern matches `path`, and that ask nothing else of a request, or the same as `rule`. In their
-    /// order. Each rule that is looked at takes one from `budget`; once it is used up, none is found.
+    /// The numbers of rules before `end` whose pattern matches `path`, and that ask nothing of host and query that `rule` does not ask. In
+    /// their order. Each rule that is looked at takes one from `budget`; once it is used up, none is found.
     pub fn covering(&self, rule: &Redirect, end: usize, path: &SplitPath<'_>, budget: &mut usize) -> Vec<usize> {
         let mut covering = Covering { matcher: self, rule, end, budget, found: Vec::new() };
-        self.patterns.visit(path, &mut covering);
+        for root in self.roots(rule.site()) {
+            self.patterns.visit(root, path, &mut covering);
+        }
         let matches = |index: &u32| self.rules[*index as usize].from().captures(path).is_some();
         let matching: Vec<u32> = self.with_two_wildcards.iter().copied().filter(matches).collect();
         covering.offer(&matching);
         let mut found = covering.found;
         found.sort_unstable();
         found
+    }
+
+    /// The trees of rules for any host and for this one, if any.
+    fn roots(&self, site: Option<(&str, &str)>) -> impl Iterator<Item = RootId> {
+        let of_host = site.and_then(|(scheme, host)| self.hosts.get(scheme)?.get(host));
+        std::iter::once(PatternTree::ROOT).chain(of_host.copied())
     }
 }
 
@@ -132,7 +154,7 @@ impl Covering<'_, '_> {
             let Some(left) = self.budget.checked_sub(1) else { return };
             *self.budget = left;
             let rule = &self.matcher.rules[index];
-            if rule.is_unconditional() || rule.has_same_conditions(self.rule) {
+            if rule.asks_no_more_than(self.rule) {
                 self.found.push(index);
             }
         }
@@ -148,7 +170,10 @@ impl Visitor for Covering<'_, '_> {
         self.offer(rules);
         let matcher = self.matcher;
         for (name, value) in self.rule.parameters() {
-            self.offer(matcher.queries.rules_for(end, name, value));
+            self.offer(matcher.queries.rules_for(end, name, None));
+            if value.is_some() {
+                self.offer(matcher.queries.rules_for(end, name, value));
+            }
         }
     }
 }
@@ -159,6 +184,8 @@ mod tests {
 
     use super::super::redirect::Fields;
     use super::*;
+
+    const HOSTS: [&str; 4] = ["", "https://a.example", "http://a.example", "https://b.example"];
 
     fn rule(from: &str, query: Option<&str>) -> Redirect {
         let query = query.map(|name| (name.to_owned(), "1".to_owned())).into_iter().collect();
@@ -187,13 +214,16 @@ mod tests {
         /// The tree finds what going through all rules finds.
         #[test]
         fn tree_finds_the_first_rule_of_the_list(
-            rules in proptest::collection::vec(("/((a|b|:x|\\*|a\\*)(/(a|b|c|:y)){1,2}(/\\*|/a\\*|/)?)?", proptest::option::of("q|r")), 0..12),
+            rules in proptest::collection::vec((0..HOSTS.len(), "/((a|b|:x|\\*|a\\*)(/(a|b|c|:y)){1,2}(/\\*|/a\\*|/)?)?", proptest::option::of("q|r")), 0..12),
             path in "/{1,2}((a|b|c|%61|ab)/?){0,4}",
             query in proptest::option::of("(q|r)=1"),
         ) {
-            let rules: Vec<Redirect> = rules.iter().map(|(from, query)| rule(from, query.as_deref())).collect();
+            let new = |(host, from, query): &(usize, String, Option<String>)| {
+                rule(&format!("{}{from}", HOSTS[*host]), query.as_deref())
+            };
+            let rules: Vec<Redirect> = rules.iter().map(new).collect();
             let (split, query) = (SplitPath::new(&path), query.as_deref());
-            let request = RuleRequest::new("http", "a.example", None, &split, query);
+            let request = RuleRequest::new("https", "a.example", None, &split, query);
             let expected = rules.iter().position(|rule| rule.captures(&request).is_some());
             prop_assert_eq!(found(&RedirectMatcher::new(rules), &path, query), expected);
         }

@@ -36,7 +36,7 @@ pub enum TargetError {
     #[error("invalid target `{0}…`: expected at most {TARGET_MAX} bytes and {CAPTURES_MAX} placeholders")]
     TooLong(String),
     /// The host is invalid.
-    #[error("invalid target `{0}`: expected a host name, without placeholders, user or non-ASCII characters")]
+    #[error("invalid target `{0}`: expected a host name, without placeholders or user")]
     Host(String),
 }
 
@@ -97,6 +97,11 @@ impl Target {
     pub fn has_captures(&self) -> bool {
         let is_capture = |piece: &Piece| matches!(piece, Piece::Capture(_));
         self.path.iter().chain(self.query.iter().flatten()).any(is_capture)
+    }
+
+    /// Whether the path depends on what the rule captures under `name`.
+    pub(super) fn has_in_path(&self, name: &str) -> bool {
+        self.path.iter().any(|piece| matches!(piece, Piece::Capture(captured) if **captured == *name))
     }
 
     /// The number of texts and placeholders that it consists of. Each is kept in memory by itself, those of the path a few times.

@@ -1,5 +1,6 @@
 //! The paths that a target with placeholders can be.
 
+use super::path_pattern::Segment;
 use super::split_path::{SplitPath, decode};
 
 /// A piece of a target.
@@ -48,6 +49,50 @@ impl TargetPaths {
     /// Any path.
     pub(super) fn all() -> Self {
         Self { encoded: Box::new([Token::Any]), decoded: None }
+    }
+
+    /// Whether one of them may match a pattern of these segments. It may be said although none does.
+    pub(super) fn may_match(&self, pattern: &[Segment]) -> bool {
+        let (segments, is_whole) = self.known_segments();
+        let mut segments = segments.iter();
+        for segment in pattern {
+            let known = match (segment, segments.next()) {
+                (Segment::Wildcard, _) => return true,
+                (_, None) => return !is_whole,
+                (_, Some(known)) => known.as_deref(),
+            };
+            match (segment, known) {
+                (Segment::Literal(text), Some(known)) if **text != *known => return false,
+                (Segment::Prefix(text), Some(known)) => return known.starts_with(&**text),
+                (Segment::Prefix(_), None) => return true,
+                _ => {}
+            }
+        }
+        segments.next().is_none()
+    }
+
+    /// The segments before the first capture that may have a slash, decoded, `None` for one that depends on a capture; and whether they are
+    /// all of the path.
+    fn known_segments(&self) -> (Vec<Option<String>>, bool) {
+        let mut segments: Vec<Option<String>> = Vec::new();
+        for token in &self.encoded {
+            match token {
+                // What is before the first slash belongs to a segment with a capture.
+                Token::Text(text) => {
+                    segments.extend(text.split('/').skip(1).map(|part| Some(decode(part).into_owned())));
+                }
+                Token::Segment => {
+                    segments.pop();
+                    segments.push(None);
+                }
+                Token::AnySegments => return (segments, false),
+                Token::Any => {
+                    segments.pop();
+                    return (segments, false);
+                }
+            }
+        }
+        (segments, true)
     }
 
     /// Whether `path` is one of them. The cost is at most that of each piece at each byte of the path.

@@ -64,7 +64,7 @@ fn without_conditions(rule: &Redirect) -> Redirect {
 }
 
 /// Whether a file answers for the target of a rule.
-pub(super) fn has_file(files: &HashSet<&str>, rule: &Redirect) -> bool {
+pub(crate) fn has_file(files: &HashSet<&str>, rule: &Redirect) -> bool {
     let path = rule.to().path(&Captures::default());
     let path = SplitPath::new(&path);
     let name = (0..path.len()).filter_map(|index| path.decoded(index)).collect::<Vec<_>>().join("/");

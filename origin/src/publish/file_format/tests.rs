@@ -137,6 +137,23 @@ fn encoded_form_of_another_file_is_named_and_stays_what_it_is() {
 }
 
 #[test]
+fn encoded_forms_of_other_files_are_named_up_to_ten_and_then_counted() {
+    let warning_of = |count: usize| {
+        let names: Vec<String> =
+            (0..count).flat_map(|number| [format!("{number:02}.css"), format!("{number:02}.css.br")]).collect();
+        let files: Vec<(&str, usize)> = names.iter().map(|name| (&**name, 1000)).collect();
+        let build = build(&files);
+        let warnings = FileFormats::decide(&build, &answer(&build, true, Decoded::Valid)).warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        warnings.concat()
+    };
+    assert!(warning_of(1).starts_with("00.css.br does not decode to 00.css: "));
+    assert!(warning_of(10).contains(": 00.css.br, 01.css.br, ") && warning_of(10).contains(", 09.css.br. Build"));
+    let many = warning_of(13);
+    assert!(many.starts_with("13 files do not") && many.contains(", 09.css.br, and 3 more. Build"), "{many}");
+}
+
+#[test]
 fn file_without_a_known_extension_is_text_or_binary_by_its_bytes() {
     let build = build(&[("CNAME", 9), ("LICENSE.MIT", 9), (".well-known/matrix/client", 9), ("index.html", 9)]);
     for (is_text, expected) in [(true, media_type::PLAIN_TEXT), (false, media_type::BINARY)] {
