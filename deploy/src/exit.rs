@@ -16,7 +16,7 @@ pub enum Exit {
     Refused = 3,
     /// The origin or the name server cannot be reached, or the connection was lost.
     Unreachable = 4,
-    /// The token is missing, invalid or lacks a permission (401, 403).
+    /// The token is missing, invalid or lacks a permission (401, 403; 429 if it was sent too often).
     NotAllowed = 5,
     /// Another push updated the channel first, or a name or address is already in use.
     Conflict = 6,
