@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::HttpLimits;
 use super::activity::Activity;
+use super::limits::HttpLimits;
 
 /// How often a connection is looked at within the shorter of its timeouts.
 const CHECKS: u32 = 4;

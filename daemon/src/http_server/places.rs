@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::HttpLimits;
 use super::activity::Activity;
+use super::limits::HttpLimits;
 
 /// When all places are taken, one in so many is vacated, so that a flood of connections does not have to look at all of them for each.
 const VACATED: usize = 64;
