@@ -92,8 +92,8 @@ mod tests {
             ("GET /healthz HTTP/1.1\r\nHost: metrics.internal", "200"),
             ("GET /healthz HTTP/1.0", "200"),
             ("GET /metrics HTTP/1.1\r\nHost: evil.example", "421"),
-            ("GET /healthz HTTP/1.1\r\nHost: evil.example:7501", "421"),
-            ("GET http://evil.example/healthz HTTP/1.1\r\nHost: 127.0.0.1", "421"),
+            ("GET /healthz HTTP/1.1\r\nHost: evil.example:7501", "200"),
+            ("GET http://evil.example/metrics HTTP/1.1\r\nHost: 127.0.0.1", "421"),
         ] {
             let mut client = TcpStream::connect(address).await.unwrap();
             client.write_all(format!("{request}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();

@@ -254,7 +254,6 @@ async fn open_store(config: &Config, clock: Clock, metrics: Metrics) -> Result<(
     Ok(open.await??)
 }
 
-/// Opens listeners, and returns them with their addresses.
 /// Serves readers on all listeners, those with TLS after those without.
 fn serve_readers(
     readers: &ReaderService,
@@ -286,6 +285,7 @@ async fn relieve_memory(blobs: BlobCache, clients: Vec<Clients>, draining: Cance
     }
 }
 
+/// Opens listeners, and returns them with their addresses.
 async fn listen_for(what: &'static str, listen: Vec<Listen>) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), BindError> {
     let mut listeners = Vec::new();
     for listen in listen {

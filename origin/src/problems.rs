@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::{Clock, error_chain};
 use verge_protocol::api::{DomainStep, Problem};
+use verge_protocol::report::CertificateLag;
 use verge_protocol::{EdgeName, Seq};
 
 use crate::api_tls::ApiTls;
@@ -216,9 +217,11 @@ impl CertificateSources {
 /// What a live edge says about its certificates and its key.
 fn tls_problems(edge: &EdgeName, last: &LastReport) -> impl Iterator<Item = Problem> {
     let lagging = last.claims.certificates.as_deref().unwrap_or_default();
-    let certificates = lagging.first().map(|first| Problem::EdgeCertificates {
+    // Each renewal is like that for a moment.
+    let mut lagging = lagging.iter().filter(|lag| lag.reason != CertificateLag::REQUESTING_KEY).peekable();
+    let certificates = lagging.peek().copied().map(|first| Problem::EdgeCertificates {
         edge: edge.clone(),
-        domains: lagging.iter().map(|lag| lag.domain.clone()).collect(),
+        domains: lagging.map(|lag| lag.domain.clone()).collect(),
         omitted: last.claims.certificates_omitted,
         reason: first.reason.clone(),
     });
@@ -230,7 +233,7 @@ fn tls_problems(edge: &EdgeName, last: &LastReport) -> impl Iterator<Item = Prob
 #[cfg(test)]
 mod tests {
     use verge_protocol::Timestamp;
-    use verge_protocol::report::{CertificateLag, EdgeReport};
+    use verge_protocol::report::EdgeReport;
 
     use super::*;
 
@@ -253,7 +256,9 @@ mod tests {
             seq: Seq(3),
             reason: "malformed edge key".to_owned(),
         };
-        let lacking = problems(|report| report.certificates = Some(vec![lag("sites.example")]));
+        let asking = CertificateLag { reason: CertificateLag::REQUESTING_KEY.to_owned(), ..lag("new.example") };
+        assert!(problems(|report| report.certificates = Some(vec![asking.clone()])).is_empty());
+        let lacking = problems(|report| report.certificates = Some(vec![asking.clone(), lag("sites.example")]));
         assert_eq!(
             lacking,
             ["edge fra-1 does not present the latest certificate of sites.example: malformed edge key"]

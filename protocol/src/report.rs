@@ -181,6 +181,11 @@ pub struct CertificateLag {
     pub reason: String,
 }
 
+impl CertificateLag {
+    /// The reason while nothing is wrong: the edge is asking for the key of a certificate that was just issued.
+    pub const REQUESTING_KEY: &str = "requesting its private key";
+}
+
 /// What an edge has found of the paths of a purge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeProof {

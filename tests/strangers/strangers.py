@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HOST = "site.localhost"
 READERS = 8
+# Seconds until a good reader gives up.
+PATIENCE = 30
 LARGE_FILES = 4
 LARGE = 24 << 20
 
@@ -109,7 +111,7 @@ def connect(port, source, window=None):
     client = socket.socket()
     if window:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-    client.settimeout(10)
+    client.settimeout(PATIENCE)
     client.bind((source, 0))
     client.connect(("127.0.0.1", port))
     return client
@@ -181,6 +183,7 @@ class Attack:
     def hold(self, count, sources, first, answer=None, port=None, window=None, pause=0.0):
         """Keeps `count` connections open, and answers what arrives with what `answer` makes of it."""
         waiting, clients, number = select.epoll(), {}, 0
+        count = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2000)
         while not self.is_over():
             missing = min(count - len(clients), 500)
             for _ in range(missing):

@@ -7,13 +7,15 @@ use std::path::Path;
 
 use super::error::DataDirError;
 
-/// Files by which the directory of a daemon is known.
-const MARKS: [&str; 4] = ["lock", "edge.key", "origin.db", "state.json"];
+/// Files by which the directory of a daemon is known: its own, and those that are put there for it.
+const MARKS: [&str; 8] =
+    ["lock", "edge.key", "origin.db", "state.json", "master.key", "admin-token", "edge.token", "ns.token"];
 
 /// What an empty file system may have.
 const LOST_FOUND: &str = "lost+found";
 
-/// Takes away what group and others may do with a directory and the files directly in it.
+/// Takes away what others may do with a directory and the files directly in it. A group is left what it has: somebody gave it that, be it a
+/// backup or the platform that runs the daemon.
 pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
     let unusable = |source| DataDirError::Unusable { path: directory.to_owned(), source };
     let mode = mode(&std::fs::metadata(directory).map_err(unusable)?);
@@ -29,8 +31,8 @@ pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
         match tighten_file(&entry) {
             // In a directory that was closed nobody could read it: the mode of a new database is left to the umask.
             Ok(Some(mode)) if was_open => {
-                let was = format!("{mode:o}");
-                tracing::warn!(path = %entry.path().display(), was, now = "600", "a file of the data directory was open to other users");
+                let (was, now) = (format!("{mode:o}"), format!("{:o}", mode & !0o007));
+                tracing::warn!(path = %entry.path().display(), was, now, "a file of the data directory was open to other users");
             }
             Ok(_) => {}
             // The directory protects it.
@@ -42,9 +44,10 @@ pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
 
 fn close(directory: &Path, mode: u32) -> Result<(), DataDirError> {
     let open = |source| DataDirError::Open { path: directory.to_owned(), mode, source };
-    std::fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(open)?;
-    let was = format!("{mode:o}");
-    tracing::warn!(path = %directory.display(), was, now = "700", "the data directory was open to other users of this machine");
+    let closed = mode & !0o007;
+    std::fs::set_permissions(directory, Permissions::from_mode(closed)).map_err(open)?;
+    let (was, now) = (format!("{mode:o}"), format!("{closed:o}"));
+    tracing::warn!(path = %directory.display(), was, now, "the data directory was open to other users of this machine");
     Ok(())
 }
 
@@ -58,13 +61,15 @@ fn tighten_file(entry: &DirEntry) -> io::Result<Option<u32>> {
     if !metadata.is_file() || !is_open(mode) {
         return Ok(None);
     }
-    std::fs::set_permissions(entry.path(), Permissions::from_mode(mode & 0o700))?;
+    std::fs::set_permissions(entry.path(), Permissions::from_mode(mode & !0o007))?;
     Ok(Some(mode))
 }
 
 /// Whether nothing of another kind would lose its readers: system directories are not closed by a mistyped setting.
 fn is_of_daemon(entries: &[DirEntry]) -> bool {
-    let has_mark = entries.iter().any(|entry| MARKS.iter().any(|mark| entry.file_name() == *mark));
+    // Files only: `/var/lock` is a link, `/run/lock` a directory.
+    let is_file = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
+    let has_mark = entries.iter().any(|entry| MARKS.iter().any(|mark| entry.file_name() == *mark) && is_file(entry));
     has_mark || entries.iter().all(|entry| entry.file_name() == LOST_FOUND)
 }
 
@@ -73,7 +78,7 @@ fn mode(metadata: &Metadata) -> u32 {
 }
 
 fn is_open(mode: u32) -> bool {
-    mode & 0o077 != 0
+    mode & 0o007 != 0
 }
 
 #[cfg(test)]
@@ -103,11 +108,15 @@ mod tests {
             set(path, mode);
         }
         drop(DataDir::open(&path).unwrap());
-        assert_eq!((mode_of(&path), mode_of(&key), mode_of(&outside)), (0o700, 0o600, 0o644));
+        assert_eq!((mode_of(&path), mode_of(&key), mode_of(&outside)), (0o750, 0o640, 0o644));
         // Not only when others can read it.
-        set(&path, 0o710);
+        set(&path, 0o701);
         drop(DataDir::open(&path).unwrap());
         assert_eq!(mode_of(&path), 0o700);
+        // A group was given what it has.
+        set(&path, 0o2770);
+        drop(DataDir::open(&path).unwrap());
+        assert_eq!(mode_of(&path), 0o2770);
     }
 
     #[test]
@@ -118,15 +127,18 @@ mod tests {
         set(&path, 0o755);
         std::fs::create_dir(path.join(LOST_FOUND)).unwrap();
         drop(DataDir::open(&path).unwrap());
-        assert_eq!(mode_of(&path), 0o700);
+        assert_eq!(mode_of(&path), 0o750);
 
         let other = folder.path().join("www");
         std::fs::create_dir(&other).unwrap();
         std::fs::write(other.join("index.html"), "page").unwrap();
+        // As in `/run`.
+        std::fs::create_dir(other.join("lock")).unwrap();
         set(&other, 0o755);
         let error = DataDir::open(&other).unwrap_err().to_string();
         assert!(error.contains("mode 755") && error.contains("`chmod 700`"), "{error}");
-        assert_eq!((mode_of(&other), other.join("lock").exists()), (0o755, false));
+        assert_eq!(mode_of(&other), 0o755);
+        std::fs::remove_dir(other.join("lock")).unwrap();
         set(&other, 0o700);
         DataDir::open(&other).unwrap();
     }

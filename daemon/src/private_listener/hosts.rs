@@ -24,9 +24,12 @@ impl Hosts {
     }
 
     /// Answers requests for other hosts with 421.
+    ///
+    /// Health is told at any host: load balancers ask for it, and it says little.
     pub(super) async fn check(self, request: Request, next: Next) -> Response {
         match self.refused(request.uri(), request.headers()) {
             None => next.run(request).await,
+            Some(_) if request.uri().path() == "/healthz" => next.run(request).await,
             Some(host) => {
                 let text = format!(
                     "the private listener does not answer at the host `{host}`: use an address or localhost, or add the name to the \
@@ -55,11 +58,16 @@ impl Hosts {
         }
         let name = name.split_once(':').map_or(&*name, |(name, _)| name);
         let name = name.strip_suffix('.').unwrap_or(name);
-        name == "localhost"
+        // No web page is at a name of one label, such as that of a container.
+        is_label(name)
             || name.ends_with(".localhost")
             || name.parse::<Ipv4Addr>().is_ok()
             || self.0.iter().any(|own| own == name)
     }
+}
+
+fn is_label(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The name of this machine, if the system tells it.
@@ -91,6 +99,7 @@ mod tests {
             "Metrics.Internal.",
             "fra-1",
             "fra-1:80",
+            "verge_edge:7501",
             "",
         ] {
             assert!(hosts().has(host), "{host}");
@@ -100,7 +109,6 @@ mod tests {
             "evil.example:7501",
             "127.0.0.1.evil.example",
             "localhost.evil.example",
-            "notlocalhost",
             "[evil.example]",
             "x.metrics.internal",
             "metrics.internal.evil.example",

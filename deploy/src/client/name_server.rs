@@ -92,6 +92,10 @@ impl NameServer {
                 Ok(body) => Err(NameServerError::Rejected(body)),
                 Err(error) => Err(self.not_name_server(error.to_string())),
             },
+            // It does not answer at this host, and says why.
+            StatusCode::MISDIRECTED_REQUEST => {
+                Err(self.not_name_server(String::from_utf8_lossy(&bytes).trim().to_owned()))
+            }
             status => Err(self.not_name_server(format!("status {status}"))),
         }
     }

@@ -243,6 +243,7 @@ mod tests {
             "",
             "<!doctype html>",
             "<h1>Hello</h1>",
+            "<body style=display:none><h1>Hello</h1><script type=module src=/show.js></script></body>",
             "<h1>Hello</h1><script src=app.js></script>",
             "<h1>Hello</h1><script type=module src=app.js></script>",
             "<body><script src=game.js></script></body>",

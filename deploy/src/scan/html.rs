@@ -275,10 +275,13 @@ struct Outer {
 }
 
 impl Outer {
-    /// Notes a start tag; what is in the element is neither a script nor opaque.
+    /// Notes a start tag; what is in the element is neither a script nor opaque. A page that is hidden as a whole is shown by a script.
     fn start(&mut self, tag: &Tag) {
         let kinds = [
-            (&mut self.hidden, tag.is_hidden() && !WITHOUT_END.contains(&&*tag.name)),
+            (
+                &mut self.hidden,
+                tag.is_hidden() && !["html", "body"].contains(&&*tag.name) && !WITHOUT_END.contains(&&*tag.name),
+            ),
             (&mut self.custom, is_custom(&tag.name)),
         ];
         for (open, is_of_kind) in kinds {

@@ -180,7 +180,7 @@ impl FleetCertificates {
     pub(crate) fn lagging(&self) -> Vec<CertificateLag> {
         let state = self.state();
         let lag = |(domain, seq): (&DomainName, Seq)| {
-            let reason = state.failures.get(domain).map_or("requesting its private key", Failure::reason);
+            let reason = state.failures.get(domain).map_or(CertificateLag::REQUESTING_KEY, Failure::reason);
             CertificateLag { domain: domain.clone(), seq, reason: reason.to_owned() }
         };
         state.missing().map(|(domain, seq, _)| lag((domain, seq))).collect()

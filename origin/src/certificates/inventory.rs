@@ -158,7 +158,11 @@ impl Known {
     /// The domains of sites among the names of a certificate that no certificate of the fleet is valid for at `now`.
     pub(super) fn uncertified(&self, wanted: &Wanted, now: Timestamp) -> Vec<DomainName> {
         let valid = || self.certificates.values().filter(|published| published.state.not_after > now);
-        let is_certified = |name: &CertificateName| valid().any(|published| is_certified(name, &published.state));
+        // Nearly always it is the domain's own; to search all for each would take the square of their number.
+        let own = self.certificates.get(&wanted.domain).filter(|own| own.state.not_after > now);
+        let is_certified = |name: &CertificateName| {
+            own.into_iter().chain(valid()).any(|published| is_certified(name, &published.state))
+        };
         let uncertified = wanted.names.iter().filter(|name| self.served.contains(name.domain()) && !is_certified(name));
         uncertified.map(|name| name.domain().clone()).collect()
     }

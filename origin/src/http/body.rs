@@ -52,19 +52,16 @@ impl BodyReader {
     }
 }
 
-/// The length of the body if the request says it, else `max`; an error if it is more than that.
-pub(super) fn announced_length(request: &Request, max: usize) -> Result<usize, ApiError> {
+/// An error if the request says that its body is longer than `max`.
+fn check_announced_length(request: &Request, max: usize) -> Result<(), ApiError> {
     let text = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    match text.and_then(|text| text.parse().ok()) {
-        Some(length) if length > max => Err(too_large(max)),
-        Some(length) => Ok(length),
-        None => Ok(max),
-    }
+    let length = text.and_then(|text| text.parse::<usize>().ok());
+    if length.is_some_and(|length| length > max) { Err(too_large(max)) } else { Ok(()) }
 }
 
 /// Reads a body of at most `max` bytes. One whose length is announced is refused before it is read if that is more.
 pub(super) async fn read_body(request: Request, max: usize) -> Result<Bytes, ApiError> {
-    announced_length(&request, max)?;
+    check_announced_length(&request, max)?;
     let mut reader = BodyReader::new(request.into_body());
     let Some(first) = reader.next().await? else { return Ok(Bytes::new()) };
     let mut whole = BytesMut::from(first);

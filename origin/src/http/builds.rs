@@ -16,7 +16,7 @@ use verge_protocol::{Build, BuildId, ChannelName, Digest, SiteName};
 
 use self::description::{Description, expected_blobs, limit_exceeded};
 use super::auth::Admin;
-use super::body::{self, BodyReader, read_body};
+use super::body::{BodyReader, read_body};
 use super::error::ApiError;
 use super::extract::{PathParams, QueryParams};
 use super::sites;
@@ -41,9 +41,9 @@ pub(super) async fn create(
 ) -> Result<Json<BuildCreated>, ApiError> {
     let database = &uploads.database;
     sites::find(database, &site).await?;
-    let length = body::announced_length(&request, DESCRIPTION_COMPRESSED_MAX)?;
-    let slot = uploads.description_slots.compressed(length).await;
     let body = read_body(request, DESCRIPTION_COMPRESSED_MAX).await?;
+    // Only now: nobody waits for another client's line.
+    let slot = uploads.description_slots.compressed(body.len()).await;
     let unpacked = uploads.description_slots.unpacked().await;
     let Description { id, build } = description::read(unpacked, body.clone(), uploads.limits).await?;
     description::check(&build, &uploads.limits)?;

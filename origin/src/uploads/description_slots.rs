@@ -22,7 +22,7 @@ pub(crate) struct DescriptionSlots {
 pub(crate) struct Slot(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
 impl DescriptionSlots {
-    /// Has room for `compressed_bytes` of descriptions that are received or wait to be unpacked.
+    /// Has room for `compressed_bytes` of descriptions that have been received and are not stored yet.
     pub(crate) fn new(compressed_bytes: usize) -> Self {
         let compressed_units = compressed_bytes.div_ceil(UNIT_BYTES);
         Self {

@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn description_is_parsed_beside_the_runtime() {
         let slots = DescriptionSlots::new(1000);
-        let (is_parsed, turns) = (Cell::new(false), Cell::new(0));
+        let is_parsed = Cell::new(false);
         let parsing = async {
             let plain = compressed(r#"{"files":{}}"#);
             let description = read(slots.unpacked().await, plain, LIMITS).await.unwrap();
@@ -183,12 +183,10 @@ mod tests {
         };
         let other = async {
             while !is_parsed.get() {
-                turns.set(turns.get() + 1);
                 tokio::task::yield_now().await;
             }
         };
         let (description, ()) = tokio::join!(parsing, other);
         assert!(description.build.files.is_empty());
-        assert_ne!(turns.get(), 0);
     }
 }
