@@ -23,8 +23,8 @@ impl DataDir {
     /// Creates the directory if needed, locks it, and deletes what an earlier process left of [`Self::replace`]. The operating system releases
     /// the lock when the process ends, however it ends.
     ///
-    /// Only its owner can read it and the files in it, such as keys and tokens: permissions that an earlier version or somebody else has left
-    /// open are taken back.
+    /// Only its owner can read it and the files in it, such as keys and tokens, and a group that was given access: what an earlier version or
+    /// somebody else has left open to all is taken back.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
         // Tokens and sites are for the owner only.

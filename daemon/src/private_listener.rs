@@ -4,20 +4,20 @@ mod hosts;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Extension, Router};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use verge_protocol::DomainName;
 
-use self::hosts::Hosts;
+use self::hosts::{Hosts, OtherHost};
 
 /// Serves `/healthz` and `/metrics` (`OpenMetrics` text format). Health is 200 and `ok`, 200 and a line `degraded: <reason>` for each
-/// reason, or 503 and the reason.
+/// reason, or 503 and the reason; at hosts that are not [those of the listener](at_hosts), without reasons.
 pub fn router<H, F>(registry: Arc<Registry>, health: H) -> Router
 where
     H: Fn() -> F + Clone + Send + Sync + 'static,
@@ -36,9 +36,13 @@ where
             }
         }
     };
-    let healthz = move || async move {
+    let healthz = move |other_host: Option<Extension<OtherHost>>| async move {
         match health().await {
             Readiness::Ready => (StatusCode::OK, "ok\n".to_owned()),
+            Readiness::Degraded(_) if other_host.is_some() => (StatusCode::OK, "degraded\n".to_owned()),
+            Readiness::NotReady(_) if other_host.is_some() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned())
+            }
             Readiness::Degraded(reasons) => {
                 let lines = reasons.iter().map(|reason| format!("degraded: {reason}\n"));
                 (StatusCode::OK, lines.collect::<Vec<_>>().concat())
@@ -49,8 +53,8 @@ where
     Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics))
 }
 
-/// Has all routes answer at addresses, `localhost`, the name of the machine and `names` only, so that no web page reads them by DNS
-/// rebinding.
+/// Has all routes answer at addresses, `localhost` and names below it, the name of the machine and `names` only, so that no web page reads
+/// them by DNS rebinding. Health is told at other hosts too, without reasons.
 pub fn at_hosts(router: Router, names: &[DomainName]) -> Router {
     let hosts = Hosts::new(names, hosts::machine());
     router.layer(from_fn(move |request: Request, next: Next| hosts.clone().check(request, next)))
@@ -84,7 +88,8 @@ mod tests {
         let tasks = Tasks::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = router(Arc::default(), || std::future::ready(Readiness::Ready));
+        let health = Readiness::Degraded(vec!["no space left".to_owned()]);
+        let routes = router(Arc::default(), move || std::future::ready(health.clone()));
         let service = TowerToHyperService::new(at_hosts(routes, &["metrics.internal".parse().unwrap()]));
         http_server::serve("test", listener, &HttpLimits::default(), &tasks, service);
         for (request, status) in [
@@ -101,6 +106,9 @@ mod tests {
             client.read_to_string(&mut answer).await.unwrap();
             assert_eq!(answer.split(' ').nth(1), Some(status), "{request}: {answer}");
             assert_eq!(answer.contains("`private_hosts`"), status == "421", "{answer}");
+            let tells_reasons = request.contains("/healthz") && !request.contains("evil");
+            assert_eq!(answer.contains("no space left"), tells_reasons, "{answer}");
+            assert_eq!(answer.contains("degraded"), request.contains("/healthz"), "{answer}");
         }
         tasks.shutdown(Duration::from_secs(5)).await.unwrap();
     }

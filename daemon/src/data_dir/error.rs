@@ -11,8 +11,8 @@ pub enum DataDirError {
     InUse(PathBuf),
     /// Other users of the machine can read it, and that cannot be changed.
     #[error(
-        "data directory {} is open to other users of this machine (mode {mode:o}): it has keys and tokens; run `chmod 700` on it as its owner, or \
-         `chown` it to the user that runs this daemon",
+        "data directory {} is open to other users of this machine (mode {mode:o}): it has keys and tokens; run `chmod o-rwx` on it as its owner, \
+         or `chown` it to the user that runs this daemon",
         path.display()
     )]
     Open {
@@ -26,7 +26,7 @@ pub enum DataDirError {
     /// Other users of the machine can read it, and it has nothing of a daemon: perhaps it is the directory of something else.
     #[error(
         "{} is open to other users of this machine (mode {mode:o}), and not empty: set `data` to a directory of its own, or, if it is that, run \
-         `chmod 700` on it",
+         `chmod o-rwx` on it",
         path.display()
     )]
     Foreign {

@@ -14,8 +14,8 @@ const MARKS: [&str; 8] =
 /// What an empty file system may have.
 const LOST_FOUND: &str = "lost+found";
 
-/// Takes away what others may do with a directory and the files directly in it. A group is left what it has: somebody gave it that, be it a
-/// backup or the platform that runs the daemon.
+/// Takes away what others may do with a directory and the files directly in it, and what a group may do with them where others may do
+/// anything: that is how an umask leaves them. Where only a group may, somebody gave it that, be it a backup or the platform that runs the daemon.
 pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
     let unusable = |source| DataDirError::Unusable { path: directory.to_owned(), source };
     let mode = mode(&std::fs::metadata(directory).map_err(unusable)?);
@@ -31,7 +31,7 @@ pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
         match tighten_file(&entry) {
             // In a directory that was closed nobody could read it: the mode of a new database is left to the umask.
             Ok(Some(mode)) if was_open => {
-                let (was, now) = (format!("{mode:o}"), format!("{:o}", mode & !0o007));
+                let (was, now) = (format!("{mode:o}"), format!("{:o}", closed(mode)));
                 tracing::warn!(path = %entry.path().display(), was, now, "a file of the data directory was open to other users");
             }
             Ok(_) => {}
@@ -44,9 +44,8 @@ pub(super) fn tighten(directory: &Path) -> Result<(), DataDirError> {
 
 fn close(directory: &Path, mode: u32) -> Result<(), DataDirError> {
     let open = |source| DataDirError::Open { path: directory.to_owned(), mode, source };
-    let closed = mode & !0o007;
-    std::fs::set_permissions(directory, Permissions::from_mode(closed)).map_err(open)?;
-    let (was, now) = (format!("{mode:o}"), format!("{closed:o}"));
+    std::fs::set_permissions(directory, Permissions::from_mode(closed(mode))).map_err(open)?;
+    let (was, now) = (format!("{mode:o}"), format!("{:o}", closed(mode)));
     tracing::warn!(path = %directory.display(), was, now, "the data directory was open to other users of this machine");
     Ok(())
 }
@@ -61,7 +60,7 @@ fn tighten_file(entry: &DirEntry) -> io::Result<Option<u32>> {
     if !metadata.is_file() || !is_open(mode) {
         return Ok(None);
     }
-    std::fs::set_permissions(entry.path(), Permissions::from_mode(mode & !0o007))?;
+    std::fs::set_permissions(entry.path(), Permissions::from_mode(closed(mode)))?;
     Ok(Some(mode))
 }
 
@@ -79,6 +78,11 @@ fn mode(metadata: &Metadata) -> u32 {
 
 fn is_open(mode: u32) -> bool {
     mode & 0o007 != 0
+}
+
+/// What is left of permissions that are open.
+fn closed(mode: u32) -> u32 {
+    mode & !0o077
 }
 
 #[cfg(test)]
@@ -108,7 +112,7 @@ mod tests {
             set(path, mode);
         }
         drop(DataDir::open(&path).unwrap());
-        assert_eq!((mode_of(&path), mode_of(&key), mode_of(&outside)), (0o750, 0o640, 0o644));
+        assert_eq!((mode_of(&path), mode_of(&key), mode_of(&outside)), (0o700, 0o600, 0o644));
         // Not only when others can read it.
         set(&path, 0o701);
         drop(DataDir::open(&path).unwrap());
@@ -127,7 +131,7 @@ mod tests {
         set(&path, 0o755);
         std::fs::create_dir(path.join(LOST_FOUND)).unwrap();
         drop(DataDir::open(&path).unwrap());
-        assert_eq!(mode_of(&path), 0o750);
+        assert_eq!(mode_of(&path), 0o700);
 
         let other = folder.path().join("www");
         std::fs::create_dir(&other).unwrap();
@@ -136,7 +140,7 @@ mod tests {
         std::fs::create_dir(other.join("lock")).unwrap();
         set(&other, 0o755);
         let error = DataDir::open(&other).unwrap_err().to_string();
-        assert!(error.contains("mode 755") && error.contains("`chmod 700`"), "{error}");
+        assert!(error.contains("mode 755") && error.contains("`chmod o-rwx`"), "{error}");
         assert_eq!(mode_of(&other), 0o755);
         std::fs::remove_dir(other.join("lock")).unwrap();
         set(&other, 0o700);

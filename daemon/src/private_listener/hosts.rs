@@ -13,8 +13,14 @@ use axum::response::{IntoResponse, Response};
 use verge_protocol::DomainName;
 
 /// Names at which a private listener answers besides addresses, `localhost` and names below it. Clones share them.
+///
+/// Names of one label are none of them unless they are listed: in a network with a hostile search domain, a page may be at one.
 #[derive(Debug, Clone)]
 pub(super) struct Hosts(Arc<[String]>);
+
+/// Marks a request for a host that is none of them: its answer tells no reasons.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OtherHost;
 
 impl Hosts {
     /// These names, and that of the machine.
@@ -23,13 +29,14 @@ impl Hosts {
         Self(names.iter().map(ToString::to_string).chain(machine).collect())
     }
 
-    /// Answers requests for other hosts with 421.
-    ///
-    /// Health is told at any host: load balancers ask for it, and it says little.
-    pub(super) async fn check(self, request: Request, next: Next) -> Response {
+    /// Answers requests for other hosts with 421, but for health, of which load balancers learn [as much as concerns them](OtherHost).
+    pub(super) async fn check(self, mut request: Request, next: Next) -> Response {
         match self.refused(request.uri(), request.headers()) {
             None => next.run(request).await,
-            Some(_) if request.uri().path() == "/healthz" => next.run(request).await,
+            Some(_) if request.uri().path() == "/healthz" => {
+                request.extensions_mut().insert(OtherHost);
+                next.run(request).await
+            }
             Some(host) => {
                 let text = format!(
                     "the private listener does not answer at the host `{host}`: use an address or localhost, or add the name to the \
@@ -58,16 +65,11 @@ impl Hosts {
         }
         let name = name.split_once(':').map_or(&*name, |(name, _)| name);
         let name = name.strip_suffix('.').unwrap_or(name);
-        // No web page is at a name of one label, such as that of a container.
-        is_label(name)
+        name == "localhost"
             || name.ends_with(".localhost")
             || name.parse::<Ipv4Addr>().is_ok()
             || self.0.iter().any(|own| own == name)
     }
-}
-
-fn is_label(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The name of this machine, if the system tells it.
@@ -99,12 +101,14 @@ mod tests {
             "Metrics.Internal.",
             "fra-1",
             "fra-1:80",
-            "verge_edge:7501",
             "",
         ] {
             assert!(hosts().has(host), "{host}");
         }
         for host in [
+            "x",
+            "x:7501",
+            "notlocalhost",
             "evil.example",
             "evil.example:7501",
             "127.0.0.1.evil.example",
