@@ -217,12 +217,13 @@ impl CertificateSources {
 /// What a live edge says about its certificates and its key.
 fn tls_problems(edge: &EdgeName, last: &LastReport) -> impl Iterator<Item = Problem> {
     let lagging = last.claims.certificates.as_deref().unwrap_or_default();
-    // Each renewal is like that for a moment.
-    let mut lagging = lagging.iter().filter(|lag| lag.reason != CertificateLag::REQUESTING_KEY).peekable();
-    let certificates = lagging.peek().copied().map(|first| Problem::EdgeCertificates {
+    // Each renewal is like that for a moment. Those come last in the list: if it has one, it omits no other.
+    let failing: Vec<_> = lagging.iter().filter(|lag| lag.reason != CertificateLag::REQUESTING_KEY).collect();
+    let omitted = if failing.len() == lagging.len() { last.claims.certificates_omitted } else { 0 };
+    let certificates = failing.first().map(|first| Problem::EdgeCertificates {
         edge: edge.clone(),
-        domains: lagging.map(|lag| lag.domain.clone()).collect(),
-        omitted: last.claims.certificates_omitted,
+        domains: failing.iter().map(|lag| lag.domain.clone()).collect(),
+        omitted,
         reason: first.reason.clone(),
     });
     let reasons = last.claims.tls_problems.clone();
@@ -263,6 +264,11 @@ mod tests {
             lacking,
             ["edge fra-1 does not present the latest certificate of sites.example: malformed edge key"]
         );
+        let all = |report: &mut EdgeReport| {
+            report.certificates = Some([vec![asking.clone(); 1000], vec![lag("sites.example")]].concat());
+            *report = report.clone().bounded();
+        };
+        assert_eq!(problems(all), lacking, "it is listed, and what is omitted is no problem");
         let many = problems(|report| {
             report.certificates = Some(vec![lag("a.example"), lag("b.example")]);
             report.certificates_omitted = 7;

@@ -94,7 +94,7 @@ pub struct EdgeReport {
     /// Certificates of the feed that it does not present yet. `None`: an edge without TLS, or of an older version. At most [`LIST_MAX`].
     #[serde(default)]
     pub certificates: Option<Vec<CertificateLag>>,
-    /// How many more there are. No certificate counts as presented meanwhile.
+    /// How many more there are, those first of which it just requests the private key. No certificate counts as presented meanwhile.
     #[serde(default)]
     pub certificates_omitted: u64,
     /// What is wrong with the edge's own key, without which it gets no private keys, and with the files of certificates of the operator's own.
@@ -245,6 +245,9 @@ impl EdgeReport {
         self.lagging_omitted = self.lagging_omitted.saturating_add(cut(&mut self.lagging));
         self.purging_omitted = self.purging_omitted.saturating_add(cut(&mut self.purging));
         self.preparations.as_mut().map(cut);
+        if let Some(certificates) = self.certificates.as_mut().filter(|certificates| certificates.len() > LIST_MAX) {
+            certificates.sort_by_key(|lag| lag.reason == CertificateLag::REQUESTING_KEY);
+        }
         let omitted = self.certificates.as_mut().map_or(0, cut);
         self.certificates_omitted = self.certificates_omitted.saturating_add(omitted);
         cut(&mut self.canaries);
