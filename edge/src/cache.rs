@@ -7,6 +7,7 @@ mod single_flight;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use verge_daemon::{Tasks, error_chain};
 use verge_protocol::{BLOB_MAX, Blob, Digest};
@@ -74,6 +75,11 @@ impl BlobCache {
     /// Bytes in the memory tier.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.0.memory.bytes()
+    }
+
+    /// A copy of a part of a blob, if there is memory for it now.
+    pub(crate) fn copy(&self, part: &[u8]) -> Option<Bytes> {
+        self.0.budget.copy(part)
     }
 
     /// Waits until a blob has waited for memory for a second, which readers hold that take nothing.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use verge_protocol::Blob;
 use verge_protocol::blob::BLOB_MAX;
@@ -13,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// After how many looks others have to give way: a second.
 const PATIENCE: u32 = 20;
 
-/// The bytes of all blobs in memory: those in the memory tier, those that are being read or fetched, and those that are on their way to
+/// The bytes of all blobs in memory, and of copies of parts of them: those in the memory tier, those that are being read or fetched, and those that are on their way to
 /// readers, each counted once however many readers it is on its way to. Who needs another waits until there is room.
 pub(super) struct Budget {
     free: Arc<Semaphore>,
@@ -49,6 +50,13 @@ impl Budget {
         unreachable!("a wait ends with room")
     }
 
+    /// A copy of a part of a blob, if there is room for it now.
+    pub(super) fn copy(&self, part: &[u8]) -> Option<Bytes> {
+        let bytes = u32::try_from(part.len()).ok()?;
+        let room = Arc::clone(&self.free).try_acquire_many_owned(bytes).ok()?;
+        Some(Bytes::from_owner(Copied { bytes: part.into(), _room: room }))
+    }
+
     /// Waits until a blob has waited for room for a second.
     pub(super) async fn exhausted(&self) {
         self.exhausted.notified().await;
@@ -58,6 +66,18 @@ impl Budget {
     #[cfg(test)]
     fn free(&self) -> usize {
         self.free.available_permits()
+    }
+}
+
+/// A copy of a part of a blob, with its room.
+struct Copied {
+    bytes: Box<[u8]>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -101,6 +121,17 @@ mod tests {
         drop(budget.room(|| panic!("there is room")).await);
         drop(small);
         assert_eq!(budget.free(), 2 * BLOB_MAX);
+    }
+
+    #[tokio::test]
+    async fn part_is_copied_while_there_is_room_for_the_copy() {
+        let budget = Budget::new(BLOB_MAX as u64 + 1500);
+        let blob = budget.room(|| {}).await.hold(blob(1, BLOB_MAX));
+        let copy = budget.copy(&blob.bytes()[..1000]).unwrap();
+        assert_eq!((&copy[..], budget.free()), (&[1; 1000][..], 500));
+        assert!(budget.copy(&blob.bytes()[..1000]).is_none());
+        drop((blob, copy));
+        assert_eq!(budget.free(), BLOB_MAX + 1500);
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ impl ResponseBody {
         }
         let rest = stream::iter(pieces).map(move |piece| {
             let blobs = blobs.clone();
-            async move { cut(&blobs.get(piece.digest).await?.0, &piece) }.boxed()
+            async move { cut(&blobs.get(piece.digest).await?.0, &piece, &blobs) }.boxed()
         });
         let all = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
         Self { source: Source::Stream(Box::pin(all)), remaining, traffic: Some(traffic) }
@@ -129,9 +129,9 @@ impl Iterator for Pieces {
     }
 }
 
-/// The bytes of a blob that a piece takes: copied if they are less than half of it, so that whoever takes them slowly does not keep all of it
-/// in memory. An error if the size of the blob is not that in the manifest.
-pub(super) fn cut(blob: &Blob, piece: &BlobSlice) -> Result<Bytes, Unavailable> {
+/// The bytes of a blob that a piece takes: copied if they are less than half of it and there is room, so that whoever takes them slowly does not
+/// keep all of it in memory. An error if the size of the blob is not that in the manifest.
+pub(super) fn cut(blob: &Blob, piece: &BlobSlice, blobs: &BlobCache) -> Result<Bytes, Unavailable> {
     let bytes = blob.bytes();
     if bytes.len() as u64 != piece.size {
         tracing::error!(digest = %piece.digest, size = piece.size, "a blob does not have the size that its manifest states");
@@ -139,5 +139,6 @@ pub(super) fn cut(blob: &Blob, piece: &BlobSlice) -> Result<Bytes, Unavailable> 
     }
     let index = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
     let taken = bytes.slice(index(piece.skip)..index(piece.skip + piece.take));
-    Ok(if taken.len() < bytes.len() / 2 { Bytes::copy_from_slice(&taken) } else { taken })
+    let copy = if taken.len() < bytes.len() / 2 { blobs.copy(&taken) } else { None };
+    Ok(copy.unwrap_or(taken))
 }
