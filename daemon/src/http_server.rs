@@ -3,15 +3,18 @@
 //! | What a client may take | Bounded by | File |
 //! |---|---|---|
 //! | Places | Whoever comes gets one; the connection that has done nothing for the longest time gives way | `places.rs` |
+//! | Handshakes | Their rate for each address | `handshakes.rs` |
 //! | Time | Deadlines that only progress puts off: requests, or bytes taken | `deadlines.rs` |
 //! | Requests of a connection | Their number, after which it is closed in order | here |
 //! | Memory of the kernel | Bytes that are not sent yet | [`crate::listen`] |
 //!
-//! `tracked.rs` tells what a connection is doing, `activity.rs` keeps it.
+//! `tracked.rs` tells what a connection is doing; `activity.rs` keeps it, and `in_flight.rs` for each request.
 
 mod activity;
 mod deadlines;
+mod handshakes;
 mod http2_connection;
+mod in_flight;
 mod limits;
 mod places;
 mod request_targets;
@@ -106,16 +109,17 @@ where
                         activity: Arc::clone(&occupant.activity),
                     };
                     let task = connections.spawn(name, async move {
-                        let _place = place;
                         let stream = TrackedStream { stream, activity: Arc::clone(&common.activity) };
                         // Boxed: a future is held several times over by those around it, as large as the largest of its kind.
                         if let Some(tls) = tls {
-                            Box::pin(secure_connection(stream, &tls, common, service_for)).await;
+                            let turn = place.handshake_turn();
+                            Box::pin(secure_connection(stream, &tls, turn, common, service_for)).await;
                         } else {
                             let service = service_for(Connection { peer, tls: None });
                             let builder = auto::Builder::new(common.tasks.clone());
                             Box::pin(connection(builder, None, stream, common, service)).await;
                         }
+                        drop(place);
                     });
                     let _ = occupant.abort.set(task.abort_handle());
                 }
@@ -136,10 +140,10 @@ where
 pub struct Clients(Arc<Places>);
 
 impl Clients {
-    /// Closes some of the connections whose clients keep memory from others: those first that have not taken anything for `stalled_for`, then
-    /// those that hold more than `held_max` bytes of responses.
-    pub fn relieve(&self, stalled_for: Duration, held_max: usize) {
-        self.0.relieve(stalled_for, held_max);
+    /// Closes some of the connections whose clients keep memory from others: those first that have taken nothing of a response for
+    /// `stalled_for`, then those with more than `responses_max` responses under way.
+    pub fn relieve(&self, stalled_for: Duration, responses_max: u32) {
+        self.0.relieve(stalled_for, responses_max);
     }
 }
 
@@ -151,8 +155,14 @@ struct Common {
     activity: Arc<Activity>,
 }
 
-async fn secure_connection<F, S, B>(stream: TrackedStream, tls: &TlsAcceptor, common: Common, service_for: F)
-where
+/// The handshake begins after `turn`.
+async fn secure_connection<F, S, B>(
+    stream: TrackedStream,
+    tls: &TlsAcceptor,
+    turn: Duration,
+    common: Common,
+    service_for: F,
+) where
     F: Fn(Connection) -> S,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -161,7 +171,12 @@ where
 {
     let peer = common.peer;
     // On the heap: a connection is idle for much longer than it takes to establish it.
-    let handshake = Box::pin(tokio::time::timeout(common.limits.header_timeout, tls.accept(stream)));
+    let handshake = Box::pin(async {
+        if !turn.is_zero() {
+            tokio::time::sleep(turn).await;
+        }
+        tokio::time::timeout(common.limits.header_timeout, tls.accept(stream)).await
+    });
     let (stream, session) = match common.tasks.draining().run_until_cancelled(handshake).await {
         Some(Ok(Ok(established))) => established,
         Some(Ok(Err(error))) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
@@ -216,7 +231,8 @@ async fn connection<E, I, S, B>(
         RequestTargets::new(stream)
     };
     let mut deadlines = Deadlines::new(Arc::clone(&activity), &limits);
-    let service = TrackedService { service, activity: Arc::clone(&activity) };
+    let requests = driver.as_ref().map(Driver::requests);
+    let service = TrackedService { service, activity: Arc::clone(&activity), requests };
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut draining = std::pin::pin!(tasks.draining().cancelled());
     let mut is_closing = false;
@@ -228,7 +244,7 @@ async fn connection<E, I, S, B>(
             let is_last =
                 !is_closing && (activity.begun() >= limits.requests || draining.as_mut().poll(context).is_ready());
             if !is_last {
-                match deadlines.poll(context) {
+                match deadlines.poll(context, driver.as_mut()) {
                     Poll::Pending => return Poll::Pending,
                     // One of HTTP/2 is told.
                     Poll::Ready(Overdue::Idle) if !is_closing => {}

@@ -19,7 +19,6 @@ use verge_daemon::private_listener;
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::tls::{Certificate, Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Tasks};
-use verge_protocol::BLOB_MAX;
 
 use crate::cache::BlobCache;
 use crate::config::Config;
@@ -271,15 +270,14 @@ fn serve_readers(
     plain.chain(encrypted).collect()
 }
 
-/// Closes connections of readers that take nothing, or hold much, while others wait for the memory.
+/// Closes connections of readers that take nothing of a response, or have many under way, while others wait for the memory.
 async fn relieve_memory(blobs: BlobCache, clients: Vec<Clients>, draining: CancellationToken) {
     const STALLED_FOR: Duration = Duration::from_secs(15);
     const PAUSE: Duration = Duration::from_secs(1);
-    // More than what a reader of one file holds: with HTTP/1.1 that is one blob that is sent, and those that are read ahead.
-    const HELD_MAX: usize = 4 * BLOB_MAX;
+    const RESPONSES_MAX: u32 = 4;
     while draining.run_until_cancelled(blobs.memory_exhausted()).await.is_some() {
         for clients in &clients {
-            clients.relieve(STALLED_FOR, HELD_MAX);
+            clients.relieve(STALLED_FOR, RESPONSES_MAX);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,15 +1,9 @@
 //! What a connection is doing: the basis for deciding whether it may stay.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
-
-/// A piece of a response up to this size, in bytes, is not counted.
-const HELD_MIN: usize = 1024;
 
 /// How much longer ago the last progress of an idle connection seems to be than that of a busy one, in milliseconds.
 const BUSY_BONUS: u64 = 10_000;
@@ -23,12 +17,16 @@ pub(super) struct Activity {
     is_blocked: AtomicBool,
     /// Requests that have begun.
     begun: AtomicU32,
-    /// Requests whose responses are complete, or were given up.
+    /// Requests whose responses the kernel has, or that were given up.
     ended: AtomicU32,
     /// Requests that wait for the service, not for the client.
     in_service: AtomicU32,
-    /// Bytes of responses that were handed over and not given to the kernel, in pieces of more than [`HELD_MIN`].
+    /// Bytes of responses that were handed over and not given to the kernel, but for small pieces.
     held: AtomicUsize,
+    /// When the client last took a piece of a response, in milliseconds of [`now`].
+    taken_at: AtomicU64,
+    /// The same for the response of which it has taken nothing for the longest time. Only HTTP/2 has several, and tells it now and then.
+    oldest_taken_at: AtomicU64,
     /// When bytes were written, or a request began or ended, in milliseconds of [`now`].
     progressed_at: AtomicU64,
 }
@@ -42,6 +40,8 @@ impl Activity {
             ended: AtomicU32::new(0),
             in_service: AtomicU32::new(0),
             held: AtomicUsize::new(0),
+            taken_at: AtomicU64::new(0),
+            oldest_taken_at: AtomicU64::new(u64::MAX),
             // It is given as much time for its first request as one that has a request.
             progressed_at: AtomicU64::new(now() + BUSY_BONUS),
         }
@@ -83,6 +83,12 @@ impl Activity {
         self.begun().wrapping_sub(self.ended.load(Relaxed))
     }
 
+    /// Responses that wait for the client to take them.
+    pub(super) fn responses(&self) -> u32 {
+        // The two are not read at one moment.
+        self.in_flight().saturating_sub(self.in_service.load(Relaxed))
+    }
+
     /// Whether a request waits for the service.
     pub(super) fn is_in_service(&self) -> bool {
         self.in_service.load(Relaxed) > 0
@@ -93,14 +99,56 @@ impl Activity {
         self.held.load(Relaxed)
     }
 
-    /// Whether the client has yet to take something. HTTP/2 may hold small pieces besides.
+    /// Whether the client has yet to take something.
     pub(super) fn waits_for_client(&self) -> bool {
-        self.held() > 0 || self.is_blocked() || self.in_flight() > self.in_service.load(Relaxed)
+        self.is_blocked() || self.responses() > 0
     }
 
-    /// How long it has not progressed.
+    /// How long the client has taken nothing of one of the responses that wait for it.
     pub(super) fn stalled_for(&self) -> Duration {
-        Duration::from_millis(now().saturating_sub(self.progressed_at.load(Relaxed)))
+        let taken_at = self.taken_at.load(Relaxed).min(self.oldest_taken_at.load(Relaxed));
+        if self.responses() == 0 { Duration::ZERO } else { Duration::from_millis(now().saturating_sub(taken_at)) }
+    }
+
+    /// Notes when the client last took a piece of the response of which it has taken nothing for the longest time.
+    pub(super) fn set_oldest_taken_at(&self, milliseconds: u64) {
+        self.oldest_taken_at.store(milliseconds, Relaxed);
+    }
+
+    /// Notes that a request has begun.
+    pub(super) fn begin_request(&self) {
+        self.begun.fetch_add(1, Relaxed);
+        self.progressed_at.store(now(), Relaxed);
+    }
+
+    /// Notes that a request has ended.
+    pub(super) fn end_request(&self) {
+        self.ended.fetch_add(1, Relaxed);
+        self.progressed_at.store(now(), Relaxed);
+    }
+
+    /// Notes whether one more request, or one less, waits for the service.
+    pub(super) fn wait_for_service(&self, waits: bool) {
+        if waits {
+            self.in_service.fetch_add(1, Relaxed);
+        } else {
+            self.in_service.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Notes that so many bytes were handed over that are to be held until the client takes them.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Relaxed);
+    }
+
+    /// Notes that so many bytes of those are no longer held.
+    pub(super) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Notes that the client takes something of a response, at `milliseconds` of [`now`].
+    pub(super) fn taken_at(&self, milliseconds: u64) {
+        self.taken_at.store(milliseconds, Relaxed);
     }
 
     #[cfg(test)]
@@ -117,73 +165,7 @@ impl Activity {
 }
 
 /// Milliseconds of a clock that costs a few nanoseconds to read and is a few milliseconds coarse.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let now = clock_gettime(ClockId::MonotonicCoarse);
     now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
-}
-
-/// A request in flight, from when it is read until its response is complete.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    activity: Arc<Activity>,
-    is_in_service: bool,
-}
-
-impl InFlight {
-    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
-        activity.begun.fetch_add(1, Relaxed);
-        activity.progressed_at.store(now(), Relaxed);
-        Self { activity: Arc::clone(activity), is_in_service: false }
-    }
-
-    /// Notes what a poll of the service or of a body says: if it is pending, the client waits for the service.
-    pub(super) fn polled<T>(&mut self, polled: Poll<T>) -> Poll<T> {
-        let is_in_service = polled.is_pending();
-        if self.is_in_service != is_in_service {
-            self.is_in_service = is_in_service;
-            if is_in_service {
-                self.activity.in_service.fetch_add(1, Relaxed);
-            } else {
-                self.activity.in_service.fetch_sub(1, Relaxed);
-            }
-        }
-        polled
-    }
-}
-
-/// Bytes of a response, counted until they are dropped.
-struct Held {
-    bytes: Bytes,
-    activity: Arc<Activity>,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.activity.held.fetch_sub(self.bytes.len(), Relaxed);
-    }
-}
-
-impl InFlight {
-    /// The same bytes, counted among those that the connection holds unless they are few.
-    pub(super) fn hold(&self, bytes: Bytes) -> Bytes {
-        if bytes.len() <= HELD_MIN {
-            return bytes;
-        }
-        self.activity.held.fetch_add(bytes.len(), Relaxed);
-        Bytes::from_owner(Held { bytes, activity: Arc::clone(&self.activity) })
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let _ = self.polled(Poll::Ready(()));
-        self.activity.ended.fetch_add(1, Relaxed);
-        self.activity.progressed_at.store(now(), Relaxed);
-    }
 }

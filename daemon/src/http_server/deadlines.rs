@@ -6,11 +6,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::activity::Activity;
+use super::activity::{self, Activity};
+use super::http2_connection::Driver;
+use super::in_flight::HTTP2_PIECE_MAX;
 use super::limits::HttpLimits;
 
 /// How often a connection is looked at within the shorter of its timeouts.
 const CHECKS: u32 = 4;
+
+/// A client with many responses under way, which takes next to nothing of one of them, is taken to be on a slow line as long as a line of so many
+/// times [`HttpLimits::write_rate`] would be.
+const FAIR_SHARE: u32 = 16;
 
 /// Looks at a connection now and then.
 pub(super) struct Deadlines {
@@ -20,6 +26,8 @@ pub(super) struct Deadlines {
     write_timeout: Duration,
     /// Bytes that the slowest client takes from check to check.
     bytes_per_check: u64,
+    /// How much longer the client may take nothing of a response for each that it could take: on a slow line they take turns.
+    turn: Duration,
     /// As of the last check.
     written: u64,
     begun: u32,
@@ -50,6 +58,7 @@ impl Deadlines {
             idle_timeout: limits.header_timeout,
             write_timeout: limits.write_timeout,
             bytes_per_check: u64::from(limits.write_rate) * milliseconds / 1000 + 1,
+            turn: Duration::from_secs(HTTP2_PIECE_MAX as u64) / limits.write_rate.saturating_mul(FAIR_SHARE),
             written: 0,
             begun: 0,
             in_flight: 0,
@@ -57,20 +66,33 @@ impl Deadlines {
         }
     }
 
-    /// Ready when the connection is overdue, and again at each later check at which it still is.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Overdue> {
+    /// Ready when the connection is overdue, and again at each later check at which it still is. One of HTTP/2 has a `driver`, whose overdue
+    /// streams are reset.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut driver: Option<&mut Driver>) -> Poll<Overdue> {
         loop {
             let now = ready!(self.checks.poll_tick(context));
-            if let Some(overdue) = self.check(now) {
+            let has_stalled = driver.as_mut().is_some_and(|driver| self.check_streams(driver, context));
+            let overdue = self.check(now, driver.is_some());
+            if let Some(overdue) = overdue.or(has_stalled.then_some(Overdue::Stalled)) {
                 return Poll::Ready(overdue);
             }
         }
     }
 
-    fn check(&mut self, now: Instant) -> Option<Overdue> {
+    /// Whether there is an overdue stream that cannot be reset.
+    fn check_streams(&self, driver: &mut Driver, context: &Context<'_>) -> bool {
+        let oldest = driver.oldest_taken_at();
+        self.activity.set_oldest_taken_at(oldest.unwrap_or(u64::MAX));
+        let allowed = self.write_timeout + self.turn * self.activity.responses();
+        let overdue = activity::now().saturating_sub(u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX));
+        oldest.is_some_and(|oldest| oldest < overdue) && !driver.end_stalled(overdue, context)
+    }
+
+    /// With `has_streams`, what it holds of single responses is not looked at.
+    fn check(&mut self, now: Instant, has_streams: bool) -> Option<Overdue> {
         let (written, begun, in_flight) = (self.activity.written(), self.activity.begun(), self.activity.in_flight());
         // While it holds something, only that the client takes it counts.
-        let is_waiting = self.activity.held() > 0 || self.activity.is_blocked();
+        let is_waiting = (self.activity.held() > 0 && !has_streams) || self.activity.is_blocked();
         let has_requests = self.activity.is_in_service() || (begun, in_flight) != (self.begun, self.in_flight);
         let is_good = written - self.written >= self.bytes_per_check || (has_requests && !is_waiting);
         (self.written, self.begun, self.in_flight) = (written, begun, in_flight);
@@ -91,7 +113,7 @@ impl Deadlines {
 mod tests {
     use std::future::poll_fn;
 
-    use super::super::activity::InFlight;
+    use super::super::in_flight::InFlight;
     use super::*;
 
     const LIMITS_S: (u64, u64) = (30, 60);
@@ -121,7 +143,7 @@ mod tests {
                 each_second(&self.activity);
                 let second = tokio::time::sleep(Duration::from_secs(1));
                 tokio::select! {
-                    overdue = poll_fn(|context| self.deadlines.poll(context)) => {
+                    overdue = poll_fn(|context| self.deadlines.poll(context, None)) => {
                         return Some((overdue, self.begun_at.elapsed().as_secs()));
                     }
                     () = second => {}
@@ -131,8 +153,8 @@ mod tests {
         }
     }
 
-    fn in_service(activity: &Arc<Activity>) -> InFlight {
-        let mut request = InFlight::begin(activity);
+    fn in_service(activity: &Arc<Activity>) -> Arc<InFlight> {
+        let request = InFlight::begin(activity);
         let _ = request.polled(Poll::<()>::Pending);
         request
     }

@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
@@ -14,30 +14,84 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::in_flight::InFlight;
+
 /// How many bytes are collected before they are sent: the payload of four TLS records.
 const COLLECTED_MAX: usize = 64 * 1024;
 
+/// So many answered requests are kept in mind before those that have ended are forgotten.
+const ANSWERED_MIN: usize = 16;
+
 /// The requests that hyper has read. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Requests(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
+pub(crate) struct Requests(Arc<Mutex<Read>>);
+
+#[derive(Default)]
+struct Read {
+    /// That of the request that is read next: hyper calls the service with a request, and then hands over what answers it.
+    begun: Option<Weak<InFlight>>,
+    requests: Vec<Request>,
+}
+
+/// What answers a request.
+struct Request {
+    answer: BoxFuture<'static, ()>,
+    in_flight: Option<Weak<InFlight>>,
+}
 
 impl Requests {
-    fn take(&self) -> Vec<BoxFuture<'static, ()>> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Notes the request that hyper is about to hand over.
+    pub(super) fn begins(&self, in_flight: &Arc<InFlight>) {
+        self.lock().begun = Some(Arc::downgrade(in_flight));
+    }
+
+    fn take(&self) -> Vec<Request> {
+        std::mem::take(&mut self.lock().requests)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Read> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Requests {
-    fn execute(&self, request: F) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(request));
+    fn execute(&self, answer: F) {
+        let mut read = self.lock();
+        let in_flight = read.begun.take();
+        read.requests.push(Request { answer: Box::pin(answer), in_flight });
     }
+}
+
+impl Future for Request {
+    /// The request, if pieces of its response are still held.
+    type Output = Option<Weak<InFlight>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(self.answer.as_mut().poll(context));
+        Poll::Ready(self.in_flight.take().filter(|in_flight| in_flight.strong_count() > 0))
+    }
+}
+
+impl Request {
+    /// When the client last took a piece of its response. `None` if it waits for something else.
+    fn taken_at(&self) -> Option<u64> {
+        taken_at(self.in_flight.as_ref()?)
+    }
+}
+
+fn taken_at(in_flight: &Weak<InFlight>) -> Option<u64> {
+    in_flight.upgrade()?.taken_at()
 }
 
 /// Drives a connection and its requests.
 pub(crate) struct Driver {
     requests: Requests,
     /// Those that wait for something.
-    waiting: FuturesUnordered<BoxFuture<'static, ()>>,
+    waiting: FuturesUnordered<Request>,
+    /// Those whose responses hyper has in full, and the client may not have; also such that have ended.
+    answered: Vec<Weak<InFlight>>,
+    /// How many of those there are when it is time to forget what has ended.
+    answered_max: usize,
     writes: Arc<Writes>,
 }
 
@@ -55,7 +109,14 @@ impl Driver {
     pub(crate) fn new<S>(stream: S) -> (Self, CollectedWrites<S>) {
         let writes = Arc::new(Writes::default());
         let stream = CollectedWrites { stream, collected: BytesMut::new(), writes: Arc::clone(&writes) };
-        (Self { requests: Requests::default(), waiting: FuturesUnordered::new(), writes }, stream)
+        let driver = Self {
+            requests: Requests::default(),
+            waiting: FuturesUnordered::new(),
+            answered: Vec::new(),
+            answered_max: ANSWERED_MIN,
+            writes,
+        };
+        (driver, stream)
     }
 
     /// Where the connection puts its requests.
@@ -94,14 +155,44 @@ impl Driver {
         for mut request in self.requests.take() {
             has_progressed = true;
             // Most are answered at once.
-            if request.as_mut().poll(context).is_pending() {
-                self.waiting.push(request);
+            match Pin::new(&mut request).poll(context) {
+                Poll::Ready(in_flight) => self.answered.extend(in_flight),
+                Poll::Pending => self.waiting.push(request),
             }
         }
-        while let Poll::Ready(Some(())) = self.waiting.poll_next_unpin(context) {
+        while let Poll::Ready(Some(in_flight)) = self.waiting.poll_next_unpin(context) {
             has_progressed = true;
+            self.answered.extend(in_flight);
+        }
+        if self.answered.len() > self.answered_max {
+            self.forget_ended();
         }
         has_progressed
+    }
+
+    fn forget_ended(&mut self) {
+        self.answered.retain(|in_flight| in_flight.strong_count() > 0);
+        self.answered_max = ANSWERED_MIN.max(2 * self.answered.len());
+    }
+
+    /// When the client last took a piece of the response of which it has taken nothing for the longest time, among those that it could take.
+    pub(super) fn oldest_taken_at(&mut self) -> Option<u64> {
+        self.forget_ended();
+        let waiting = self.waiting.iter().filter_map(Request::taken_at);
+        waiting.chain(self.answered.iter().filter_map(taken_at)).min()
+    }
+
+    /// Resets the streams of responses of which the client has taken nothing since `milliseconds` of [`now`](super::activity::now).
+    /// Whether none of such a response is left: of one that is with hyper in full, the stream cannot be reset.
+    pub(super) fn end_stalled(&mut self, milliseconds: u64, context: &Context<'_>) -> bool {
+        let is_stalled = |taken_at: u64| taken_at < milliseconds;
+        if self.waiting.iter().filter_map(Request::taken_at).any(is_stalled) {
+            let all = std::mem::take(&mut self.waiting);
+            self.waiting = all.into_iter().filter(|request| !request.taken_at().is_some_and(is_stalled)).collect();
+            // Those that are left have to be polled to be woken again.
+            context.waker().wake_by_ref();
+        }
+        !self.answered.iter().filter_map(taken_at).any(is_stalled)
     }
 }
 
@@ -183,6 +274,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CollectedWrites<S> {
 
 #[cfg(test)]
 mod slow_link_tests;
+#[cfg(test)]
+mod stalled_stream_tests;
 
 #[cfg(test)]
 mod tests {

@@ -16,8 +16,10 @@ pub struct HttpLimits {
     /// Concurrent connections of one IPv4 address, or of one `/56` of IPv6. Beyond it, the one that has done nothing for the longest time is
     /// closed.
     pub connections_per_address: usize,
-    /// Proxies, whose connections are those of many clients: for them only [`Self::connections`] counts.
+    /// Proxies, whose connections are those of many clients: no limit of an address is for them.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// TLS handshakes a second of one address, as for [`Self::connections_per_address`], after a burst of a few seconds; beyond it they wait.
+    pub handshakes_per_second: NonZeroU32,
     /// Requests on one connection; then it is closed once they, and those that were read together with the last, are answered.
     pub requests: u32,
     /// Time from the start of a connection, or the end of the previous request, to the end of the next request's headers.
@@ -36,12 +38,20 @@ pub struct HttpLimits {
     pub has_bodies: bool,
 }
 
+impl HttpLimits {
+    /// Whether connections from an address are those of many clients.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|proxies| proxies.contains(&peer))
+    }
+}
+
 impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
             connections_per_address: 256,
             trusted_proxies: Arc::default(),
+            handshakes_per_second: const { NonZeroU32::new(50).unwrap() },
             requests: 10_000,
             header_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_mins(1),
@@ -62,6 +72,7 @@ pub struct RawHttpLimits {
     pub connections_per_address: Option<NonZeroUsize>,
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
+    pub handshakes_per_second: Option<NonZeroU32>,
     pub requests_per_connection: Option<NonZeroU32>,
     pub header_timeout_seconds: Option<NonZeroU64>,
     pub write_timeout_seconds: Option<NonZeroU64>,
@@ -91,6 +102,7 @@ impl TryFrom<RawHttpLimits> for HttpLimits {
                 .connections_per_address
                 .map_or(default.connections_per_address, NonZeroUsize::get),
             trusted_proxies: raw.trusted_proxies.into_iter().map(network).collect::<Result<_, _>>()?,
+            handshakes_per_second: raw.handshakes_per_second.unwrap_or(default.handshakes_per_second),
             requests: raw.requests_per_connection.map_or(default.requests, NonZeroU32::get),
             header_timeout: seconds(raw.header_timeout_seconds, default.header_timeout),
             write_timeout: seconds(raw.write_timeout_seconds, default.write_timeout),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use super::activity::Activity;
+use super::handshakes::Handshakes;
 use super::limits::HttpLimits;
 
 /// When all places are taken, one in so many is vacated, so that a flood of connections does not have to look at all of them for each.
@@ -18,6 +19,7 @@ const VACATED: usize = 64;
 /// the same address if it has as many as an address may have.
 pub(super) struct Places {
     limits: HttpLimits,
+    handshakes: Handshakes,
     taken: Mutex<Taken>,
 }
 
@@ -40,12 +42,14 @@ pub(super) struct Occupant {
 pub(super) struct Place {
     places: Arc<Places>,
     network: IpAddr,
+    is_trusted: bool,
     occupant: Arc<Occupant>,
 }
 
 impl Places {
     pub(super) fn new(limits: HttpLimits) -> Arc<Self> {
-        Arc::new(Self { limits, taken: Mutex::default() })
+        let handshakes = Handshakes::new(limits.handshakes_per_second, limits.connections_per_address);
+        Arc::new(Self { limits, handshakes, taken: Mutex::default() })
     }
 
     /// A place for a connection of `listener` from `peer`. Others may be ended for it.
@@ -67,7 +71,8 @@ impl Places {
         } else if taken.count < self.limits.connections / 2 {
             taken.was_full = false;
         }
-        if !self.limits.trusted_proxies.iter().any(|proxies| proxies.contains(&peer)) {
+        let is_trusted = self.limits.trusts(peer);
+        if !is_trusted {
             let of_network = taken.by_network.get(&network).map_or(&[][..], |occupants| occupants);
             if of_network.len() >= self.limits.connections_per_address
                 && let Some(first) = of_network.iter().min_by_key(|occupant| occupant.activity.rank()).cloned()
@@ -78,20 +83,21 @@ impl Places {
         taken.count += 1;
         taken.by_network.entry(network).or_default().push(Arc::clone(&occupant));
         drop(taken);
-        Place { places: Arc::clone(self), network, occupant }
+        Place { places: Arc::clone(self), network, is_trusted, occupant }
     }
 
-    /// Ends one in [`VACATED`] of the connections whose clients keep memory from others: those first that have not progressed for `stalled_for`,
-    /// and for the longest time; then those that hold more than `held_max` bytes, and the most.
-    pub(super) fn relieve(&self, stalled_for: Duration, held_max: usize) {
+    /// Ends one in [`VACATED`] of the connections whose clients keep memory from others: those first of whose responses one has waited for its
+    /// client for `stalled_for`, and the longest; then those with more than `responses_max` that wait for their client, and the most.
+    pub(super) fn relieve(&self, stalled_for: Duration, responses_max: u32) {
         let mut taken = self.lock();
         let all = taken.by_network.iter().flat_map(|(network, occupants)| occupants.iter().map(|one| (*network, one)));
         let mut holding: Vec<_> = all
             .filter_map(|(network, occupant)| {
-                let (held, stalled) = (occupant.activity.held(), occupant.activity.stalled_for());
-                let stalled = stalled.as_millis() * u128::from(held > 0 && stalled >= stalled_for);
-                let held = if held > held_max { held } else { 0 };
-                (stalled > 0 || held > 0).then(|| (Reverse((stalled, held)), network, Arc::clone(occupant)))
+                let (stalled, responses) = (occupant.activity.stalled_for(), occupant.activity.responses());
+                let stalled = if stalled >= stalled_for { stalled } else { Duration::ZERO };
+                let responses = if responses > responses_max { responses } else { 0 };
+                (!stalled.is_zero() || responses > 0)
+                    .then(|| (Reverse((stalled, responses)), network, Arc::clone(occupant)))
             })
             .collect();
         holding.sort_unstable_by_key(|(rank, ..)| *rank);
@@ -140,6 +146,11 @@ impl Taken {
 }
 
 impl Place {
+    /// How long its TLS handshake has to wait for others of the same address.
+    pub(super) fn handshake_turn(&self) -> Duration {
+        if self.is_trusted { Duration::ZERO } else { self.places.handshakes.turn(self.network) }
+    }
+
     /// What the connection is doing.
     pub(super) fn occupant(&self) -> &Arc<Occupant> {
         &self.occupant
@@ -164,7 +175,7 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::activity::InFlight;
+    use super::super::in_flight::InFlight;
     use super::*;
     use crate::Tasks;
 
@@ -255,14 +266,14 @@ mod tests {
     async fn connections_that_keep_memory_from_others_are_ended_the_longest_stalled_first() {
         let listener = Listener::new(128, 1000);
         let connections @ [idle, busy, much, short, long] = &[(); 5].map(|()| listener.connect(Ipv4Addr::LOCALHOST));
-        let bytes = |length| bytes::Bytes::from(vec![0; length]);
-        let hold = |connection, length| InFlight::begin(connection).hold(bytes(length));
-        let _held = [hold(busy, 50_000), hold(much, 60_000), hold(short, 20_000), hold(long, 20_000)];
-        for (connection, progressed_at) in [(idle, 0), (short, 2), (long, 1)] {
-            connection.set_progressed_at(progressed_at);
+        let begin = |connection| InFlight::begin(connection);
+        let _responses = [busy, short, long].map(begin);
+        let _many = [(); 5].map(|()| begin(much));
+        for (connection, taken_at) in [(idle, 0), (short, 2), (long, 1)] {
+            connection.taken_at(taken_at);
         }
         for left in [&[0, 1, 2, 3][..], &[0, 1, 2], &[0, 1], &[0, 1]] {
-            listener.places.relieve(Duration::from_secs(5), 50_000);
+            listener.places.relieve(Duration::from_secs(5), 4);
             listener.settle(left.len()).await;
             let are_left: Vec<usize> = (0..5).filter(|index| listener.has(&connections[*index])).collect();
             assert_eq!(are_left, left);

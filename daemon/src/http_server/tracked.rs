@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -17,12 +17,16 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::activity::{Activity, InFlight};
+use super::activity::Activity;
+use super::http2_connection::Requests;
+use super::in_flight::{HTTP2_PIECE_MAX, InFlight, PIECE_MAX};
 
 /// Counts the requests of a connection.
 pub(super) struct TrackedService<S> {
     pub(super) service: S,
     pub(super) activity: Arc<Activity>,
+    /// Where an HTTP/2 connection puts its requests.
+    pub(super) requests: Option<Requests>,
 }
 
 impl<S, B> Service<Request<Incoming>> for TrackedService<S>
@@ -34,8 +38,12 @@ where
     type Future = TrackedResponse<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let in_flight = Some(InFlight::begin(&self.activity));
-        TrackedResponse { response: self.service.call(request), in_flight }
+        let in_flight = InFlight::begin(&self.activity);
+        if let Some(requests) = &self.requests {
+            requests.begins(&in_flight);
+        }
+        let piece_max = if request.version() == Version::HTTP_2 { HTTP2_PIECE_MAX } else { PIECE_MAX };
+        TrackedResponse { response: self.service.call(request), piece_max, in_flight: Some(in_flight) }
     }
 }
 
@@ -44,8 +52,9 @@ pin_project! {
     pub(super) struct TrackedResponse<F> {
         #[pin]
         response: F,
+        piece_max: usize,
         // `None` once it has come.
-        in_flight: Option<InFlight>,
+        in_flight: Option<Arc<InFlight>>,
     }
 }
 
@@ -63,17 +72,20 @@ where
             None => polled,
         };
         let Ok(response) = ready!(polled);
-        let in_flight = this.in_flight.take();
-        Poll::Ready(Ok(response.map(|body| TrackedBody { body, in_flight })))
+        let (piece_max, in_flight) = (*this.piece_max, this.in_flight.take());
+        Poll::Ready(Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), piece_max, in_flight })))
     }
 }
 
 pin_project! {
-    /// The body of a response.
+    /// The body of a response, in pieces.
     pub(super) struct TrackedBody<B> {
         #[pin]
         body: B,
-        in_flight: Option<InFlight>,
+        // What follows the last piece.
+        rest: Bytes,
+        piece_max: usize,
+        in_flight: Option<Arc<InFlight>>,
     }
 }
 
@@ -86,17 +98,34 @@ impl<B: Body<Data = Bytes>> Body for TrackedBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
-        let polled = this.body.poll_frame(context);
-        let Some(in_flight) = this.in_flight else { return polled };
-        in_flight.polled(polled).map_ok(|frame| frame.map_data(|bytes| in_flight.hold(bytes)))
+        let Some(in_flight) = this.in_flight else { return this.body.poll_frame(context) };
+        let polled = if this.rest.is_empty() {
+            this.body.poll_frame(context)
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(this.rest)))))
+        };
+        in_flight.polled(polled).map_ok(|frame| {
+            frame.map_data(|mut bytes| {
+                if bytes.len() > *this.piece_max {
+                    *this.rest = bytes.split_off(*this.piece_max);
+                }
+                in_flight.hold(bytes)
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest + body.lower());
+        if let Some(upper) = body.upper() {
+            hint.set_upper(rest + upper);
+        }
+        hint
     }
 }
 

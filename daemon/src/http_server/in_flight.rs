@@ -1,0 +1,96 @@
+//! A request in flight: from when it is read until the kernel has its response.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
+
+use bytes::Bytes;
+
+use super::activity::{Activity, now};
+
+/// The largest piece of a body that is handed over at once, in bytes: what the client takes is known piece by piece.
+pub(super) const PIECE_MAX: usize = 64 * 1024;
+
+/// The same for HTTP/2, where it is what a frame has.
+pub(super) const HTTP2_PIECE_MAX: usize = 16 * 1024;
+
+/// A piece of a response up to this size, in bytes, is not counted among those that are held.
+const HELD_MIN: usize = 1024;
+
+/// A request in flight. Its response has it, and each piece of the response until the kernel has taken that.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    activity: Arc<Activity>,
+    is_in_service: AtomicBool,
+    /// When the client last took a piece of the response, in milliseconds of [`now`].
+    taken_at: AtomicU64,
+}
+
+impl InFlight {
+    pub(super) fn begin(activity: &Arc<Activity>) -> Arc<Self> {
+        activity.begin_request();
+        let request =
+            Self { activity: Arc::clone(activity), is_in_service: AtomicBool::new(false), taken_at: AtomicU64::new(0) };
+        request.takes();
+        Arc::new(request)
+    }
+
+    /// Notes what a poll of the service or of a body says: if it is pending, the client waits for the service. Otherwise it has taken what was
+    /// handed over before.
+    pub(super) fn polled<T>(&self, polled: Poll<T>) -> Poll<T> {
+        let is_in_service = polled.is_pending();
+        if self.is_in_service.swap(is_in_service, Relaxed) != is_in_service {
+            self.activity.wait_for_service(is_in_service);
+        }
+        if !is_in_service {
+            self.takes();
+        }
+        polled
+    }
+
+    fn takes(&self) {
+        let now = now();
+        self.taken_at.store(now, Relaxed);
+        self.activity.taken_at(now);
+    }
+
+    /// When the client last took a piece of the response, in milliseconds of [`now`]. `None` while it waits for the service.
+    pub(super) fn taken_at(&self) -> Option<u64> {
+        (!self.is_in_service.load(Relaxed)).then(|| self.taken_at.load(Relaxed))
+    }
+
+    /// The same bytes, counted among those that the connection holds unless they are few.
+    pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        if bytes.len() <= HELD_MIN {
+            return bytes;
+        }
+        self.activity.hold(bytes.len());
+        Bytes::from_owner(Held { bytes, request: Arc::clone(self) })
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let _ = self.polled(Poll::Ready(()));
+        self.activity.end_request();
+    }
+}
+
+/// A piece of a response, counted until it is dropped.
+struct Held {
+    bytes: Bytes,
+    request: Arc<InFlight>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.request.activity.release(self.bytes.len());
+        self.request.takes();
+    }
+}
