@@ -232,7 +232,7 @@ async fn connection<E, I, S, B>(
     };
     let mut deadlines = Deadlines::new(Arc::clone(&activity), &limits);
     let requests = driver.as_ref().map(Driver::requests);
-    let service = TrackedService { service, activity: Arc::clone(&activity), requests };
+    let service = TrackedService { service, activity: Arc::clone(&activity), requests, requests_max: limits.requests };
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut draining = std::pin::pin!(tasks.draining().cancelled());
     let mut is_closing = false;
@@ -370,8 +370,10 @@ mod tests {
             while !answer.ends_with(b"hello") {
                 assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0);
             }
+            let answer = String::from_utf8(answer).unwrap();
+            assert_eq!(answer.contains("\r\nconnection: close\r\n"), is_last, "{answer}");
             if is_last {
-                assert_eq!(client.read_buf(&mut answer).await.unwrap(), 0);
+                assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
             }
         }
         tasks.shutdown(Duration::from_secs(5)).await.unwrap();

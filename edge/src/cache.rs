@@ -3,8 +3,10 @@
 mod budget;
 mod memory;
 mod recent_failures;
+mod shares;
 mod single_flight;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,24 +16,31 @@ use verge_protocol::{BLOB_MAX, Blob, Digest};
 
 use self::budget::{Budget, Room};
 use self::memory::Memory;
+use self::shares::{Share, Shares};
 use crate::metrics::CacheResult;
 use crate::store::{Object, Store};
 use crate::upstream::Upstream;
 
 pub(crate) use self::recent_failures::{RecentFailures, Unavailable};
+pub(crate) use self::shares::UnderWay;
 pub(crate) use self::single_flight::{Completer, SingleFlight};
 
 /// Concurrent reads from disk, and at most as many concurrent fetches. There are two limits so that an origin that hangs does not block reads from
 /// disk.
 const MAX_CONCURRENT: usize = 64;
 
-/// The cache. Clones share it.
+/// The cache, for the edge itself or for the readers of one address. Clones share it.
 #[derive(Clone)]
-pub(crate) struct BlobCache(Arc<Tiers>);
+pub(crate) struct BlobCache {
+    tiers: Arc<Tiers>,
+    /// `None`: it never waits for others.
+    share: Option<Share>,
+}
 
 struct Tiers {
     memory: Memory,
     budget: Budget,
+    shares: Shares,
     disk: Store,
     upstream: Upstream,
     in_flight: SingleFlight<Digest, Fetched>,
@@ -54,47 +63,59 @@ impl BlobCache {
         // Half of the room is for reads from disk, which an origin that hangs does not hold up.
         let room = usize::try_from(in_flight_bytes).unwrap_or(usize::MAX) / BLOB_MAX;
         let fetches = (room / 2).clamp(1, MAX_CONCURRENT);
-        Self(Arc::new(Tiers {
+        let tiers = Arc::new(Tiers {
             memory: Memory::new(memory_bytes),
-            budget: Budget::new(memory_bytes.saturating_add(in_flight_bytes)),
+            budget: Budget::new(memory_bytes, in_flight_bytes),
+            shares: Shares::default(),
             disk: disk.clone(),
             upstream: upstream.clone(),
             in_flight: SingleFlight::new("blob fetch", tasks.clone()),
             failures: RecentFailures::default(),
             reads: Semaphore::new(MAX_CONCURRENT),
             fetches: Semaphore::new(fetches),
-        }))
+        });
+        Self { tiers, share: None }
+    }
+
+    /// The same for the readers of an address, which have a fair share of the memory.
+    pub(crate) fn for_readers_of(&self, address: IpAddr) -> Self {
+        Self { tiers: Arc::clone(&self.tiers), share: Some(self.tiers.shares.of(address)) }
+    }
+
+    /// Counts a response that takes blobs.
+    pub(crate) fn begin_response(&self) -> Option<UnderWay> {
+        self.share.as_ref().map(Share::begin)
     }
 
     /// Puts a blob into the memory tier.
     #[cfg(test)]
     pub(crate) fn insert(&self, blob: Blob) {
-        self.0.memory.insert(blob);
+        self.tiers.memory.insert(blob);
     }
 
     /// Bytes in the memory tier.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.0.memory.bytes()
+        self.tiers.memory.bytes()
     }
 
     /// A copy of a part of a blob, if there is memory for it now.
     pub(crate) fn copy(&self, part: &[u8]) -> Option<Bytes> {
-        self.0.budget.copy(part)
+        self.tiers.budget.copy(part)
     }
 
     /// Waits until a blob has waited for memory for a second, which readers hold that take nothing.
     pub(crate) async fn memory_exhausted(&self) {
-        self.0.budget.exhausted().await;
+        self.tiers.budget.exhausted().await;
     }
 
     /// The blob, if the memory tier has it. Never waits.
     pub(crate) fn get_from_memory(&self, digest: &Digest) -> Option<Blob> {
-        self.0.memory.get(digest)
+        self.tiers.memory.get(digest)
     }
 
     /// Drops blobs from the memory tier: their next readers get them from disk, verified again.
     pub(crate) fn drop_from_memory<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
-        digests.for_each(|digest| self.0.memory.remove(digest));
+        digests.for_each(|digest| self.tiers.memory.remove(digest));
     }
 
     /// The blob, and the tier it came from. Concurrent calls for one blob share one read or fetch.
@@ -104,10 +125,14 @@ impl BlobCache {
         if let Some(blob) = self.get_from_memory(&digest) {
             return Ok((blob, CacheResult::Memory));
         }
-        let tiers = Arc::clone(&self.0);
+        if let Some(share) = &self.share {
+            share.turn(&self.tiers.budget).await;
+        }
+        let _wanted = self.tiers.budget.want();
+        let tiers = Arc::clone(&self.tiers);
         let start = move |completer| async move { tiers.fetch(digest, completer).await };
         // `None`: the fetch was aborted at the shutdown deadline.
-        self.0.in_flight.join(digest, start).await.unwrap_or(Err(Unavailable::Unreachable))
+        self.tiers.in_flight.join(digest, start).await.unwrap_or(Err(Unavailable::Unreachable))
     }
 }
 

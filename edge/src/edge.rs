@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
-use verge_daemon::http_server::{Clients, HttpLimits, serve, serve_connections};
+use verge_daemon::http_server::{Clients, Connection, HttpLimits, serve, serve_connections};
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
@@ -261,13 +261,17 @@ fn serve_readers(
     limits: &HttpLimits,
     tasks: &Tasks,
 ) -> Vec<Clients> {
-    let plain = plain.into_iter().map(|listener| serve("readers", listener, limits, tasks, readers.clone()));
-    let encrypted = encrypted.into_iter().map(|listener| {
-        let readers = readers.clone();
-        let service_for = move |connection| readers.for_connection(connection);
-        serve_connections("readers over TLS", listener, Some(acceptor.clone()), limits, tasks, service_for)
+    let plain = plain.into_iter().map(|listener| ("readers", listener, None));
+    let encrypted = encrypted.into_iter().map(|listener| ("readers over TLS", listener, Some(acceptor.clone())));
+    let listeners = plain.chain(encrypted).map(|(name, listener, tls)| {
+        let (readers, limits_of_clients) = (readers.clone(), limits.clone());
+        let service_for = move |connection: Connection| {
+            let limited = limits_of_clients.limited(connection.peer.ip());
+            readers.for_connection(connection, limited)
+        };
+        serve_connections(name, listener, tls, limits, tasks, service_for)
     });
-    plain.chain(encrypted).collect()
+    listeners.collect()
 }
 
 /// Closes connections of readers that take nothing of a response, or have many under way, while others wait for the memory.

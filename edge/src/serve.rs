@@ -63,6 +63,7 @@ mod rules;
 mod site;
 mod weight;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -100,12 +101,23 @@ pub(crate) use self::resolve::{Resolution, resolve};
 /// The port of `https` URLs without one (RFC 9110 §4.2.2).
 pub(crate) const HTTPS_PORT: u16 = 443;
 
-/// The service of the public listeners, or of one connection. Clones share it.
+/// Serves readers. Clones share it.
 #[derive(Clone)]
-pub(crate) struct ReaderService {
+pub(crate) struct ReaderService(Arc<Shared>);
+
+/// Serves one connection. Clones share it.
+#[derive(Clone)]
+pub(crate) struct ConnectionService {
     shared: Arc<Shared>,
+    connection: Arc<ReaderConnection>,
+}
+
+/// What a connection of a reader brings to its requests.
+struct ReaderConnection {
     /// What TLS was established for; `None` without TLS.
-    tls: Option<Arc<TlsSession>>,
+    tls: Option<TlsSession>,
+    /// The blobs, with the share of the reader's address.
+    blobs: BlobCache,
 }
 
 /// What readers are served from.
@@ -144,17 +156,25 @@ impl ReaderService {
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        let shared = Arc::new(Shared { sources, base_domains, status, common_headers, unrouted });
-        Self { shared, tls: None }
+        Self(Arc::new(Shared { sources, base_domains, status, common_headers, unrouted }))
     }
 
-    /// The service of a connection.
-    pub(crate) fn for_connection(&self, connection: Connection) -> Self {
-        Self { shared: Arc::clone(&self.shared), tls: connection.tls.map(Arc::new) }
+    /// The service of a connection. `limited` is the address whose readers share what an address may take; `None` if there is no limit.
+    pub(crate) fn for_connection(&self, connection: Connection, limited: Option<IpAddr>) -> ConnectionService {
+        let blobs = &self.0.sources.blobs;
+        let blobs = limited.map_or_else(|| blobs.clone(), |address| blobs.for_readers_of(address));
+        let connection = ReaderConnection { tls: connection.tls, blobs };
+        ConnectionService { shared: Arc::clone(&self.0), connection: Arc::new(connection) }
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for ReaderService {
+impl ConnectionService {
+    fn answer<B>(&self, request: &Request<B>, end: End) -> ResponseFuture {
+        self.shared.answer(request, end, &self.connection)
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Response = Response<ResponseBody>;
     type Error = std::convert::Infallible;
     type Future = ResponseFuture;
@@ -165,12 +185,12 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
         let end = if body.is_end_stream() { End::WithoutBody } else { End::WithBody };
         // HTTP/1.1 says before a body that there is one. HTTP/2 need not, and need not say that there is none.
         if end == End::WithoutBody || head.version() != Version::HTTP_2 || !framing::declares_no_body(head.headers()) {
-            return self.shared.answer(&head, end, self.tls.as_deref());
+            return self.answer(&head, end);
         }
         let service = self.clone();
         let response = async move {
             let end = framing::end_of(body).await;
-            let Ok(response) = service.shared.answer(&head, end, service.tls.as_deref()).await;
+            let Ok(response) = service.answer(&head, end).await;
             response
         };
         ResponseFuture::pending(response.boxed())
@@ -178,7 +198,7 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
 }
 
 impl Shared {
-    fn answer<B>(self: &Arc<Self>, request: &Request<B>, end: End, tls: Option<&TlsSession>) -> ResponseFuture {
+    fn answer<B>(self: &Arc<Self>, request: &Request<B>, end: End, connection: &ReaderConnection) -> ResponseFuture {
         let headers = request.headers();
         let builtin = |response| self.builtin(response, request, &self.unrouted);
         // 1. Framing and method.
@@ -195,7 +215,7 @@ impl Shared {
         };
         let table = self.sources.table.load();
         let route = Route::find(&table, &self.base_domains, &host.name);
-        let response = self.answer_at(&host, &route, request, tls);
+        let response = self.answer_at(&host, &route, request, connection);
         if route.is_indexed() { response } else { response.not_indexed() }
     }
 
@@ -205,8 +225,9 @@ impl Shared {
         host: &Host<'_>,
         route: &Route<'_>,
         request: &Request<B>,
-        tls: Option<&TlsSession>,
+        connection: &ReaderConnection,
     ) -> ResponseFuture {
+        let ReaderConnection { tls, blobs } = connection;
         let builtin = |response, traffic: &Arc<Traffic>| self.builtin(response, request, traffic);
         let path = request.uri().path();
         // 2a. `OPTIONS`.
@@ -257,7 +278,7 @@ impl Shared {
         let (is_tls, is_preview) = (tls.is_some(), !route.is_indexed());
         let site = SiteHost { name: &host.name, port: host.port, is_tls, is_preview };
         let response = match (route.entry, route.label) {
-            (HostRoute::Served(channel), _) => self.answer_from(channel, &site, request),
+            (HostRoute::Served(channel), _) => self.answer_from(channel, &site, request, blobs),
             (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending().of_site(), traffic),
             (HostRoute::Redirect(redirect), _) => {
                 let response = builtin_responses::redirect(redirect.to(), host.port, request.uri());
@@ -265,8 +286,8 @@ impl Shared {
             }
             (entry @ (HostRoute::Pending(None) | HostRoute::NotFound), label) => {
                 match label.map_or(ReleaseHost::Unknown, |label| self.sources.release_hosts.find(label)) {
-                    ReleaseHost::Loaded(channel) => self.answer_from(&channel, &site, request),
-                    ReleaseHost::Unloaded(release) => self.answer_when_loaded(release, &site, request),
+                    ReleaseHost::Loaded(channel) => self.answer_from(&channel, &site, request, blobs),
+                    ReleaseHost::Unloaded(release) => self.answer_when_loaded(release, &site, request, blobs),
                     ReleaseHost::Unknown if matches!(entry, HostRoute::NotFound) => {
                         builtin(builtin_responses::unknown_host(request.headers()), &self.unrouted)
                     }
@@ -274,7 +295,7 @@ impl Shared {
                 }
             }
         };
-        response.with_hsts(tls.and_then(|_| route.https?.hsts()))
+        response.with_hsts(tls.as_ref().and_then(|_| route.https?.hsts()))
     }
 
     /// A response that the edge makes itself, counted in `traffic`.
@@ -292,9 +313,15 @@ impl Shared {
     }
 
     /// Steps 5 to 8, for a host that serves `channel`.
-    fn answer_from<B>(&self, channel: &Channel, host: &SiteHost<'_>, request: &Request<B>) -> ResponseFuture {
+    fn answer_from<B>(
+        &self,
+        channel: &Channel,
+        host: &SiteHost<'_>,
+        request: &Request<B>,
+        blobs: &BlobCache,
+    ) -> ResponseFuture {
         let decision = Decision::make(channel, host, request);
-        let send = |head| respond::respond(head, channel, &self.sources.blobs, &self.common_headers);
+        let send = |head| respond::respond(head, channel, blobs, &self.common_headers);
         site::answer(decision, channel, host, request, &self.common_headers, send)
     }
 
@@ -304,8 +331,9 @@ impl Shared {
         release: Unloaded,
         host: &SiteHost<'_>,
         request: &Request<B>,
+        blobs: &BlobCache,
     ) -> ResponseFuture {
-        let shared = Arc::clone(self);
+        let (shared, blobs) = (Arc::clone(self), blobs.clone());
         let mut head = Request::new(());
         *head.method_mut() = request.method().clone();
         *head.uri_mut() = request.uri().clone();
@@ -314,7 +342,9 @@ impl Shared {
         let response = async move {
             let host = SiteHost { name: &name, port, is_tls, is_preview };
             match release.load().await {
-                Ok(channel) => shared.answer_from(&channel, &host, &head).await.unwrap_or_else(|never| match never {}),
+                Ok(channel) => {
+                    shared.answer_from(&channel, &host, &head, &blobs).await.unwrap_or_else(|never| match never {})
+                }
                 Err(unavailable) => {
                     let response = builtin_responses::unavailable(unavailable).of_site();
                     shared.unrouted.count_response(response.status(), CacheResult::None);

@@ -3,9 +3,9 @@
 
     strangers.py [--seconds 60] [--binaries DIR] [ATTACK…]
 
-Each attack runs for some seconds against one edge of `verge up --https --temp`, from addresses of its own (127.0.0.2 and up), while eight good
-readers, each from its own address, read a page, a missing page and a file of 222 KB over HTTP/1.1, with and without TLS, each on a connection of
-its own. Printed for each attack: how many requests the good readers made, the median and the 99th percentile of their times in ms beside those
+Each attack runs for some seconds against one edge of `verge up --https --temp`, or its origin, from addresses of its own (127.0.0.2 and up), while
+eight good readers, each from its own address, read a page, a missing page, a file of 222 KB and parts of files of which the edge has more than its
+memory holds, over HTTP/1.1, with and without TLS, each on a connection of its own, and ask the origin with their token. Printed for each attack: how many requests the good readers made, the median and the 99th percentile of their times in ms beside those
 of a quiet time, the most memory that the process had, and what the attack had to send. The exit code is 1 if a request of a good reader failed.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import resource
 import select
 import signal
@@ -32,8 +33,10 @@ HOST = "site.localhost"
 READERS = 8
 # Seconds until a good reader gives up.
 PATIENCE = 30
+ASK_ORIGIN = "/v1/token"
 LARGE_FILES = 4
-LARGE = 24 << 20
+LARGE = 64 << 20
+BLOB = 1 << 18
 
 
 def frame(kind, flags, stream, payload=b""):
@@ -82,18 +85,27 @@ class Fleet:
         port = lambda url: int(url.rsplit(":", 1)[1].rstrip("/"))
         self.plain = port(started["edges"][0]["url"])
         self.encrypted = port(started["edges"][0]["https_url"])
+        self.origin, self.token = port(started["origin"]), started["token"]
         self.tls = ssl.create_default_context(cafile=started["ca"])
         environment |= {"VERGE_ORIGIN": started["origin"], "VERGE_TOKEN": started["token"]}
-        build = folder / "build"
+        self.build = build = folder / "build"
         build.mkdir()
         (build / "index.html").write_text("<h1>hello</h1>")
         (build / "404.html").write_text("<h1>no such page</h1>")
         (build / "app.bin").write_bytes(os.urandom(222_000))
         for number in range(LARGE_FILES):
-            (build / f"large{number}.bin").write_bytes(os.urandom(LARGE))
+            with open(build / f"large{number}.bin", "wb") as file:
+                for _ in range(LARGE >> 20):
+                    file.write(os.urandom(1 << 20))
         subprocess.run([binaries / "verge", "push", build, "--site", "site"], env=environment, check=True, capture_output=True)
         subprocess.run([binaries / "verge", "sites", "https", "site", "--optional"], env=environment, check=True, capture_output=True)
         self.app = (build / "app.bin").read_bytes()
+
+    def part(self, blob, length):
+        """The name and the offset of a blob of the large files, and its first bytes."""
+        name, offset = f"large{blob * BLOB // LARGE}.bin", blob * BLOB % LARGE
+        with open(self.build / name, "rb") as file:
+            return name, offset, os.pread(file.fileno(), length, offset)
 
     def memory(self):
         return int(next(line for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
@@ -141,11 +153,11 @@ class Readers:
         turn = 0
         while not self.is_over.wait(0.02):
             turn += 1
-            path, expected = [("/", b"<h1>hello</h1>"), (f"/missing/{turn}", b"<h1>no such page</h1>"), ("/app.bin", self.fleet.app)][turn % 3]
+            path, more, expected = self.choose(turn)
             begin = time.monotonic()
             try:
-                with contextlib.closing(self.connect(source, is_encrypted=(number + turn) % 2 == 0)) as client:
-                    client.sendall(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nSec-Fetch-Dest: document\r\nConnection: close\r\n\r\n".encode())
+                with contextlib.closing(self.connect(source, path, is_encrypted=(number + turn) % 2 == 0)) as client:
+                    client.sendall(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{more}Connection: close\r\n\r\n".encode())
                     answer = bytearray()
                     while received := client.recv(1 << 18):
                         answer += received
@@ -155,7 +167,23 @@ class Readers:
                 self.failures.append(f"{path}: {error!r}")
             self.times.append(time.monotonic() - begin)
 
-    def connect(self, source, is_encrypted):
+    def choose(self, turn):
+        """A path, fields, and the end of the response."""
+        document = "Sec-Fetch-Dest: document\r\n"
+        if turn % 5 == 0:
+            return "/", document, b"<h1>hello</h1>"
+        if turn % 5 == 1:
+            return f"/missing/{turn}", document, b"<h1>no such page</h1>"
+        if turn % 5 == 2:
+            return "/app.bin", "", self.fleet.app
+        if turn % 5 == 3:
+            return ASK_ORIGIN, f"Authorization: Bearer {self.fleet.token}\r\n", b"}"
+        name, offset, part = self.fleet.part(random.randrange(LARGE_FILES * LARGE // BLOB), 1000)
+        return f"/{name}", f"Range: bytes={offset}-{offset + len(part) - 1}\r\n", part
+
+    def connect(self, source, path, is_encrypted):
+        if path == ASK_ORIGIN:
+            return connect(self.fleet.origin, source)
         client = connect(self.fleet.encrypted if is_encrypted else self.fleet.plain, source)
         return self.fleet.tls.wrap_socket(client, server_hostname=HOST) if is_encrypted else client
 
@@ -180,10 +208,13 @@ class Attack:
         client.sendall(data)
         self.sent += len(data)
 
-    def hold(self, count, sources, first, answer=None, port=None, window=None, pause=0.0):
+    def hold(self, count, sources, first, answer=None, port=None, window=None, pause=0.0, read=16384):
         """Keeps `count` connections open, and answers what arrives with what `answer` makes of it."""
         waiting, clients, number = select.epoll(), {}, 0
-        count = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2000)
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500
+        if files < count:
+            print(f"    {files} connections in place of {count}: the limit of open files does not allow more")
+            count = max(files, 1)
         while not self.is_over():
             missing = min(count - len(clients), 500)
             for _ in range(missing):
@@ -199,7 +230,7 @@ class Attack:
                 client, data = clients[descriptor], b""
                 if answer:
                     with contextlib.suppress(BlockingIOError, ConnectionError):
-                        data = client.recv(16384)
+                        data = client.recv(read)
                 if not data:
                     waiting.unregister(descriptor)
                     clients.pop(descriptor).close()
@@ -285,18 +316,53 @@ def unread_downloads(attack):
     attack.hold(500, addresses(20), first, window=4096)
 
 
-def stalled_streams(attack):
-    """16 connections with 128 streams each that are never taken, of another blob each."""
+def streams(window):
+    """128 requests on a connection, each for another blob, none of which the `window` of its stream lets through."""
 
     def first(number):
-        opening = settings(0)
+        opening = settings(window)
         for stream in range(128):
-            blob = (number * 128 + stream) % (LARGE_FILES * LARGE >> 18)
-            path = f"/large{blob * (1 << 18) // LARGE}.bin"
-            opening += frame(1, 5, 2 * stream + 1, request(path, range_from(blob * (1 << 18) % LARGE)))
+            name, offset = f"large{blob_of(number, stream) * BLOB // LARGE}.bin", blob_of(number, stream) * BLOB % LARGE
+            opening += frame(1, 5, 2 * stream + 1, request(f"/{name}", range_from(offset)))
         return opening
 
-    attack.hold(16, addresses(4), first, answer_pings)
+    blob_of = lambda number, stream: (number * 128 + stream) % (LARGE_FILES * LARGE // BLOB)
+    return first
+
+
+def stalled_streams(attack):
+    """16 connections with 128 streams each that are never taken, of another blob each."""
+    attack.hold(16, addresses(4), streams(0), answer_pings)
+
+
+def stalled_streams_with_pings(attack):
+    """The same, of which a byte each is taken, while pings keep the connections busy: some 500 bytes a second."""
+    ping = frame(6, 0, 0, b"12345678")
+    attack.hold(16, addresses(4), streams(1), lambda data: answer_pings(data) + ping, pause=0.03)
+
+
+def part_of_each_stream(attack):
+    """Each of 256 connections of one address takes one response bit by bit, and leaves three."""
+    request_of = lambda number, file: f"GET /large{file}.bin HTTP/1.1\r\nHost: {HOST}\r\nRange: bytes={number % 256 * BLOB}-\r\n\r\n".encode()
+    first = lambda number: b"".join(request_of(number, file) for file in range(LARGE_FILES))
+    attack.hold(256, ["127.0.0.2"], first, lambda _: b"", window=4096, pause=0.5, read=160)
+
+
+def handshakes(attack):
+    """Full handshakes of one address, one after another on four lines."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def flood():
+        while not attack.is_over():
+            with contextlib.suppress(OSError), contextlib.closing(attack.open("127.0.0.2", b"", attack.fleet.encrypted)) as client:
+                context.wrap_socket(client, server_hostname=HOST).close()
+
+    threads = [threading.Thread(target=flood) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def cut_handshakes(attack):
@@ -304,7 +370,45 @@ def cut_handshakes(attack):
     attack.hold(2000, addresses(20), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", port=attack.fleet.encrypted)
 
 
-ATTACKS = [long_paths, places_of_one_address, places_of_many_addresses, slow_headers, unread_downloads, stalled_streams, cut_handshakes]
+def origin_places(attack):
+    """12,000 connections of 100 addresses to the origin: heads without an end, and bodies of which a byte comes now and then."""
+    heads = [b"GET / HTTP/1.1\r\nX: ", b"POST /v1/join HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{"]
+    attack.hold(12_000, addresses(100), lambda number: heads[number % 2], port=attack.fleet.origin)
+
+
+def guessed_tokens(attack):
+    """Tokens that do not exist, as fast as they are refused."""
+
+    def guess(number):
+        while not attack.is_over():
+            with contextlib.suppress(OSError), contextlib.closing(attack.open(f"127.0.0.{number}", b"", attack.fleet.origin)) as client:
+                while not attack.is_over():
+                    token = random.randbytes(32).hex()
+                    attack.send(client, f"GET {ASK_ORIGIN} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+                    if not client.recv(1 << 16):
+                        break
+
+    threads = [threading.Thread(target=guess, args=(2 + number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+ATTACKS = [
+    long_paths,
+    places_of_one_address,
+    places_of_many_addresses,
+    slow_headers,
+    unread_downloads,
+    stalled_streams,
+    stalled_streams_with_pings,
+    part_of_each_stream,
+    cut_handshakes,
+    handshakes,
+    origin_places,
+    guessed_tokens,
+]
 
 
 def milliseconds(times):

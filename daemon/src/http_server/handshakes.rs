@@ -41,11 +41,11 @@ impl Handshakes {
     }
 
     /// How long the next handshake of an address has to wait.
-    pub(super) fn turn(&self, network: IpAddr) -> Duration {
+    pub(super) fn turn(&self, address: IpAddr) -> Duration {
         let now = u64::try_from(self.started_at.elapsed().as_micros()).unwrap_or(u64::MAX);
         let burst = u64::from(BURST_SECONDS) * 1_000_000;
         let latest = now + burst + self.queue_max * self.interval;
-        let slot = &self.slots[usize::try_from(self.hasher.hash_one(network)).unwrap_or_default() % SLOTS];
+        let slot = &self.slots[usize::try_from(self.hasher.hash_one(address)).unwrap_or_default() % SLOTS];
         let used_up =
             slot.fetch_update(Relaxed, Relaxed, |used_up| Some((used_up.max(now) + self.interval).min(latest)));
         let used_up = used_up.unwrap_or_else(|unchanged| unchanged).max(now);

@@ -1,6 +1,6 @@
 //! The limits of a listener, and the settings for them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,9 +39,15 @@ pub struct HttpLimits {
 }
 
 impl HttpLimits {
-    /// Whether connections from an address are those of many clients.
-    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|proxies| proxies.contains(&peer))
+    /// The address for which what is said of an address counts, for a connection from `peer`: the IPv4 address, or the first of the `/56` of an
+    /// IPv6 address, which is what one customer of a provider has. `None` for [`Self::trusted_proxies`].
+    pub fn limited(&self, peer: IpAddr) -> Option<IpAddr> {
+        let peer = peer.to_canonical();
+        let is_trusted = self.trusted_proxies.iter().any(|proxies| proxies.contains(&peer));
+        (!is_trusted).then(|| match peer {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 72 << 72).into(),
+            address @ IpAddr::V4(_) => address,
+        })
     }
 }
 

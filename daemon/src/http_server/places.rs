@@ -28,7 +28,7 @@ struct Taken {
     count: usize,
     /// All places were taken, and it was logged.
     was_full: bool,
-    by_network: HashMap<IpAddr, Vec<Arc<Occupant>>>,
+    by_address: HashMap<IpAddr, Vec<Arc<Occupant>>>,
 }
 
 /// A connection that has a place.
@@ -41,8 +41,8 @@ pub(super) struct Occupant {
 /// A place, until it is dropped.
 pub(super) struct Place {
     places: Arc<Places>,
-    network: IpAddr,
-    is_trusted: bool,
+    address: IpAddr,
+    is_limited: bool,
     occupant: Arc<Occupant>,
 }
 
@@ -54,7 +54,8 @@ impl Places {
 
     /// A place for a connection of `listener` from `peer`. Others may be ended for it.
     pub(super) fn take(self: &Arc<Self>, listener: &'static str, peer: IpAddr) -> Place {
-        let (peer, network) = (peer.to_canonical(), network(peer));
+        let limited = self.limits.limited(peer);
+        let address = limited.unwrap_or(peer);
         let occupant = Arc::new(Occupant { activity: Arc::new(Activity::new()), abort: OnceLock::new() });
         let mut taken = self.lock();
         if taken.count >= self.limits.connections {
@@ -71,38 +72,37 @@ impl Places {
         } else if taken.count < self.limits.connections / 2 {
             taken.was_full = false;
         }
-        let is_trusted = self.limits.trusts(peer);
-        if !is_trusted {
-            let of_network = taken.by_network.get(&network).map_or(&[][..], |occupants| occupants);
-            if of_network.len() >= self.limits.connections_per_address
-                && let Some(first) = of_network.iter().min_by_key(|occupant| occupant.activity.rank()).cloned()
+        if limited.is_some() {
+            let of_address = taken.by_address.get(&address).map_or(&[][..], |occupants| occupants);
+            if of_address.len() >= self.limits.connections_per_address
+                && let Some(first) = of_address.iter().min_by_key(|occupant| occupant.activity.rank()).cloned()
             {
-                taken.end(network, &first);
+                taken.end(address, &first);
             }
         }
         taken.count += 1;
-        taken.by_network.entry(network).or_default().push(Arc::clone(&occupant));
+        taken.by_address.entry(address).or_default().push(Arc::clone(&occupant));
         drop(taken);
-        Place { places: Arc::clone(self), network, is_trusted, occupant }
+        Place { places: Arc::clone(self), address, is_limited: limited.is_some(), occupant }
     }
 
     /// Ends one in [`VACATED`] of the connections whose clients keep memory from others: those first of whose responses one has waited for its
     /// client for `stalled_for`, and the longest; then those with more than `responses_max` that wait for their client, and the most.
     pub(super) fn relieve(&self, stalled_for: Duration, responses_max: u32) {
         let mut taken = self.lock();
-        let all = taken.by_network.iter().flat_map(|(network, occupants)| occupants.iter().map(|one| (*network, one)));
+        let all = taken.by_address.iter().flat_map(|(address, occupants)| occupants.iter().map(|one| (*address, one)));
         let mut holding: Vec<_> = all
-            .filter_map(|(network, occupant)| {
+            .filter_map(|(address, occupant)| {
                 let (stalled, responses) = (occupant.activity.stalled_for(), occupant.activity.responses());
                 let stalled = if stalled >= stalled_for { stalled } else { Duration::ZERO };
                 let responses = if responses > responses_max { responses } else { 0 };
                 (!stalled.is_zero() || responses > 0)
-                    .then(|| (Reverse((stalled, responses)), network, Arc::clone(occupant)))
+                    .then(|| (Reverse((stalled, responses)), address, Arc::clone(occupant)))
             })
             .collect();
         holding.sort_unstable_by_key(|(rank, ..)| *rank);
-        for (_, network, occupant) in &holding[..holding.len().div_ceil(VACATED)] {
-            taken.end(*network, occupant);
+        for (_, address, occupant) in &holding[..holding.len().div_ceil(VACATED)] {
+            taken.end(*address, occupant);
         }
     }
 
@@ -114,33 +114,33 @@ impl Places {
 impl Taken {
     /// Ends the `count` connections that have done nothing for the longest time.
     fn vacate(&mut self, count: usize) -> usize {
-        let all = self.by_network.iter().flat_map(|(network, occupants)| occupants.iter().map(|one| (*network, one)));
-        let mut all: Vec<_> = all.map(|(network, one)| (one.activity.rank(), network, Arc::clone(one))).collect();
+        let all = self.by_address.iter().flat_map(|(address, occupants)| occupants.iter().map(|one| (*address, one)));
+        let mut all: Vec<_> = all.map(|(address, one)| (one.activity.rank(), address, Arc::clone(one))).collect();
         let count = count.min(all.len());
         if count > 0 {
             all.select_nth_unstable_by_key(count - 1, |(rank, ..)| *rank);
         }
-        for (_, network, occupant) in &all[..count] {
-            self.end(*network, occupant);
+        for (_, address, occupant) in &all[..count] {
+            self.end(*address, occupant);
         }
         count
     }
 
-    fn end(&mut self, network: IpAddr, occupant: &Arc<Occupant>) {
-        self.remove(network, occupant);
+    fn end(&mut self, address: IpAddr, occupant: &Arc<Occupant>) {
+        self.remove(address, occupant);
         if let Some(abort) = occupant.abort.get() {
             abort.abort();
         }
     }
 
     /// Does nothing if it is removed already.
-    fn remove(&mut self, network: IpAddr, occupant: &Arc<Occupant>) {
-        let Some(occupants) = self.by_network.get_mut(&network) else { return };
+    fn remove(&mut self, address: IpAddr, occupant: &Arc<Occupant>) {
+        let Some(occupants) = self.by_address.get_mut(&address) else { return };
         let Some(index) = occupants.iter().position(|other| Arc::ptr_eq(other, occupant)) else { return };
         occupants.swap_remove(index);
         self.count -= 1;
         if occupants.is_empty() {
-            self.by_network.remove(&network);
+            self.by_address.remove(&address);
         }
     }
 }
@@ -148,7 +148,7 @@ impl Taken {
 impl Place {
     /// How long its TLS handshake has to wait for others of the same address.
     pub(super) fn handshake_turn(&self) -> Duration {
-        if self.is_trusted { Duration::ZERO } else { self.places.handshakes.turn(self.network) }
+        if self.is_limited { self.places.handshakes.turn(self.address) } else { Duration::ZERO }
     }
 
     /// What the connection is doing.
@@ -159,15 +159,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.lock().remove(self.network, &self.occupant);
-    }
-}
-
-/// The addresses that count as one: an IPv4 address, or the `/56` of an IPv6 address, which is what one customer of a provider has.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 72 << 72).into(),
-        address @ IpAddr::V4(_) => address,
+        self.places.lock().remove(self.address, &self.occupant);
     }
 }
 
@@ -213,7 +205,7 @@ mod tests {
         }
 
         fn has(&self, activity: &Arc<Activity>) -> bool {
-            self.places.lock().by_network.values().flatten().any(|one| Arc::ptr_eq(&one.activity, activity))
+            self.places.lock().by_address.values().flatten().any(|one| Arc::ptr_eq(&one.activity, activity))
         }
     }
 

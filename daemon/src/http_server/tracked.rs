@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -27,6 +27,8 @@ pub(super) struct TrackedService<S> {
     pub(super) activity: Arc<Activity>,
     /// Where an HTTP/2 connection puts its requests.
     pub(super) requests: Option<Requests>,
+    /// The response to the request of this number says that it is the last (RFC 9112 §9.6). HTTP/2 has other means.
+    pub(super) requests_max: u32,
 }
 
 impl<S, B> Service<Request<Incoming>> for TrackedService<S>
@@ -42,8 +44,13 @@ where
         if let Some(requests) = &self.requests {
             requests.begins(&in_flight);
         }
-        let piece_max = if request.version() == Version::HTTP_2 { HTTP2_PIECE_MAX } else { PIECE_MAX };
-        TrackedResponse { response: self.service.call(request), piece_max, in_flight: Some(in_flight) }
+        let is_http2 = request.version() == Version::HTTP_2;
+        TrackedResponse {
+            response: self.service.call(request),
+            piece_max: if is_http2 { HTTP2_PIECE_MAX } else { PIECE_MAX },
+            is_last: !is_http2 && self.activity.begun() >= self.requests_max,
+            in_flight: Some(in_flight),
+        }
     }
 }
 
@@ -53,6 +60,7 @@ pin_project! {
         #[pin]
         response: F,
         piece_max: usize,
+        is_last: bool,
         // `None` once it has come.
         in_flight: Option<Arc<InFlight>>,
     }
@@ -71,7 +79,10 @@ where
             Some(in_flight) => in_flight.polled(polled),
             None => polled,
         };
-        let Ok(response) = ready!(polled);
+        let Ok(mut response) = ready!(polled);
+        if *this.is_last {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let (piece_max, in_flight) = (*this.piece_max, this.in_flight.take());
         Poll::Ready(Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), piece_max, in_flight })))
     }

@@ -1,6 +1,7 @@
 //! Memory for blobs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,17 +19,45 @@ const PATIENCE: u32 = 20;
 /// readers, each counted once however many readers it is on its way to. Who needs another waits until there is room.
 pub(super) struct Budget {
     free: Arc<Semaphore>,
+    /// With less than that it is short: half of what is for blobs on their way.
+    ample: usize,
+    /// Blobs that readers have asked for and not got.
+    wanted: AtomicUsize,
     exhausted: Notify,
+}
+
+/// A blob that a reader has asked for, until it is dropped.
+pub(super) struct Wanted<'a>(&'a AtomicUsize);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Room for a blob.
 pub(super) struct Room(OwnedSemaphorePermit);
 
 impl Budget {
-    /// At least one blob has room.
-    pub(super) fn new(bytes: u64) -> Self {
+    /// For the memory tier, and for blobs on their way that are not in it. At least one blob has room.
+    pub(super) fn new(memory_bytes: u64, in_flight_bytes: u64) -> Self {
+        let bytes = memory_bytes.saturating_add(in_flight_bytes);
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).clamp(BLOB_MAX, Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(bytes)), exhausted: Notify::new() }
+        let ample = usize::try_from(in_flight_bytes / 2).unwrap_or(usize::MAX).min(bytes);
+        let (wanted, exhausted) = (AtomicUsize::new(0), Notify::new());
+        Self { free: Arc::new(Semaphore::new(bytes)), ample, wanted, exhausted }
+    }
+
+    /// Counts a blob that a reader asks for.
+    pub(super) fn want(&self) -> Wanted<'_> {
+        self.wanted.fetch_add(1, Relaxed);
+        Wanted(&self.wanted)
+    }
+
+    /// Whether little is left once readers have what they ask for.
+    pub(super) fn is_short(&self) -> bool {
+        let wanted = self.wanted.load(Relaxed).saturating_mul(BLOB_MAX);
+        self.free.available_permits() < self.ample.saturating_add(wanted)
     }
 
     /// Room for a blob of any size. While there is none, `make_room` is called again and again.
@@ -44,7 +73,7 @@ impl Budget {
                 return Room(room.expect("the semaphore is never closed"));
             }
             if looks % PATIENCE == 0 {
-                self.exhausted.notify_one();
+                self.is_exhausted();
             }
         }
         unreachable!("a wait ends with room")
@@ -57,12 +86,17 @@ impl Budget {
         Some(Bytes::from_owner(Copied { bytes: part.into(), _room: room }))
     }
 
-    /// Waits until a blob has waited for room for a second.
+    /// Notes that somebody has waited for a second.
+    pub(super) fn is_exhausted(&self) {
+        self.exhausted.notify_one();
+    }
+
+    /// Waits until somebody has waited for a second.
     pub(super) async fn exhausted(&self) {
         self.exhausted.notified().await;
     }
 
-    /// Bytes that are taken.
+    /// Bytes that are not taken.
     #[cfg(test)]
     fn free(&self) -> usize {
         self.free.available_permits()
@@ -102,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn blob_waits_until_the_last_clone_of_another_is_dropped() {
-        let budget = Budget::new(2 * BLOB_MAX as u64);
+        let budget = Budget::new(0, 2 * BLOB_MAX as u64);
         let small = budget.room(|| {}).await.hold(blob(1, 1000));
         let large = budget.room(|| {}).await.hold(blob(2, BLOB_MAX));
         assert_eq!(budget.free(), BLOB_MAX - 1000);
@@ -125,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn part_is_copied_while_there_is_room_for_the_copy() {
-        let budget = Budget::new(BLOB_MAX as u64 + 1500);
+        let budget = Budget::new(1500, BLOB_MAX as u64);
         let blob = budget.room(|| {}).await.hold(blob(1, BLOB_MAX));
         let copy = budget.copy(&blob.bytes()[..1000]).unwrap();
         assert_eq!((&copy[..], budget.free()), (&[1; 1000][..], 500));
@@ -136,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn budget_smaller_than_a_blob_has_room_for_one() {
-        let budget = Budget::new(0);
+        let budget = Budget::new(0, 0);
         drop(budget.room(|| {}).await.hold(blob(1, BLOB_MAX)));
         assert_eq!(budget.free(), BLOB_MAX);
     }

@@ -11,7 +11,7 @@ use verge_protocol::content::BlobSlice;
 use verge_protocol::{Blob, Coding};
 
 use super::response_head::BodySpan;
-use crate::cache::{BlobCache, Unavailable};
+use crate::cache::{BlobCache, Unavailable, UnderWay};
 use crate::metrics::Traffic;
 use crate::table::Resource;
 
@@ -26,6 +26,7 @@ pub(crate) struct ResponseBody {
     /// Bytes that have not been sent.
     remaining: u64,
     traffic: Option<Arc<Traffic>>,
+    _under_way: Option<UnderWay>,
 }
 
 enum Source {
@@ -37,26 +38,32 @@ enum Source {
 impl ResponseBody {
     /// An empty body.
     pub(super) fn empty() -> Self {
-        Self { source: Source::Empty, remaining: 0, traffic: None }
+        Self { source: Source::Empty, remaining: 0, traffic: None, _under_way: None }
     }
 
     /// The body of a built-in response. Its bytes are not counted.
     pub(super) fn builtin(bytes: Bytes) -> Self {
-        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None }
+        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None, _under_way: None }
     }
 
     /// `first`, then the bytes of `pieces`.
-    pub(super) fn stream(first: Bytes, pieces: Pieces, blobs: BlobCache, traffic: Arc<Traffic>) -> Self {
+    pub(super) fn stream(
+        first: Bytes,
+        pieces: Pieces,
+        blobs: BlobCache,
+        traffic: Arc<Traffic>,
+        under_way: Option<UnderWay>,
+    ) -> Self {
         let remaining = first.len() as u64 + pieces.remaining();
         if pieces.remaining() == 0 {
-            return Self { source: Source::Bytes(first), remaining, traffic: Some(traffic) };
+            return Self { source: Source::Bytes(first), remaining, traffic: Some(traffic), _under_way: under_way };
         }
         let rest = stream::iter(pieces).map(move |piece| {
             let blobs = blobs.clone();
             async move { cut(&blobs.get(piece.digest).await?.0, &piece, &blobs) }.boxed()
         });
         let all = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
-        Self { source: Source::Stream(Box::pin(all)), remaining, traffic: Some(traffic) }
+        Self { source: Source::Stream(Box::pin(all)), remaining, traffic: Some(traffic), _under_way: under_way }
     }
 }
 

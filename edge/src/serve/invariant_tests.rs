@@ -25,6 +25,7 @@ mod strategies;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -200,7 +201,7 @@ impl Fixture {
         Channel::new("demo".parse().unwrap(), ReleaseNumber(1), own, InheritedReleases::default(), traffic())
     }
 
-    fn serve(&self, site: &Site) -> ReaderService {
+    fn serve(&self, site: &Site) -> ConnectionService {
         let channel = self.channel(site);
         let sources = Sources {
             table: Arc::new(ArcSwap::from_pointee(Table::new([channel].into_iter(), std::iter::empty(), true))),
@@ -210,7 +211,9 @@ impl Fixture {
             https: None,
         };
         let status = serving_status(&watch::Sender::new(AppliedState::default()));
-        ReaderService::new(sources, vec!["localhost".parse().unwrap()], status, &self.metrics)
+        let readers = ReaderService::new(sources, vec!["localhost".parse().unwrap()], status, &self.metrics);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        readers.for_connection(Connection { peer, tls: None }, None)
     }
 }
 
@@ -218,7 +221,7 @@ impl Fixture {
 struct Case<'a> {
     fixture: &'a Fixture,
     site: &'a Site,
-    service: ReaderService,
+    service: ConnectionService,
     channel: Channel,
 }
 
@@ -252,14 +255,13 @@ impl<'a> Case<'a> {
     }
 }
 
-fn ask(service: &ReaderService, request: &TestRequest) -> Answer {
+fn ask(service: &ConnectionService, request: &TestRequest) -> Answer {
     let mut builder = Request::builder().method(request.method).uri(&request.target).header("host", &request.host);
     for (name, value) in &request.fields {
         builder = builder.header(*name, value);
     }
     let request = builder.body(()).unwrap();
-    let Ok(response) =
-        service.shared.answer(&request, End::WithoutBody, None).now_or_never().expect("all blobs are in memory");
+    let Ok(response) = service.answer(&request, End::WithoutBody).now_or_never().expect("all blobs are in memory");
     let mut fields = BTreeMap::new();
     for (name, value) in response.headers() {
         let twice = fields.insert(name.to_string(), value.to_str().unwrap().to_owned());

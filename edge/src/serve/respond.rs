@@ -15,7 +15,7 @@ use super::body::{Pieces, ResponseBody, cut};
 use super::common_headers::{CACHE_STATUS, CommonHeaders, NO_STORE, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG};
 use super::response_head::ResponseHead;
 use super::{builtin_responses, cors};
-use crate::cache::{BlobCache, Unavailable};
+use crate::cache::{BlobCache, Unavailable, UnderWay};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::{Channel, HeaderScope, PathHeaders, is_for_shared_caches};
 
@@ -158,8 +158,14 @@ pub(super) fn respond(
     };
     let mut pieces = Pieces::of(body);
     let Some(first) = pieces.next() else { unreachable!("a body span is never empty") };
-    let rest =
-        Rest { status: head.status, headers: head.headers, pieces, blobs: blobs.clone(), traffic: Arc::clone(traffic) };
+    let rest = Rest {
+        status: head.status,
+        headers: head.headers,
+        pieces,
+        blobs: blobs.clone(),
+        traffic: Arc::clone(traffic),
+        under_way: blobs.begin_response(),
+    };
     if let Some(blob) = blobs.get_from_memory(&first.digest) {
         return ResponseFuture::ready(rest.send(&first, &blob, CacheResult::Memory, common));
     }
@@ -186,6 +192,7 @@ struct Rest {
     pieces: Pieces,
     blobs: BlobCache,
     traffic: Arc<Traffic>,
+    under_way: Option<UnderWay>,
 }
 
 impl Rest {
@@ -196,13 +203,14 @@ impl Rest {
         result: CacheResult,
         common: &CommonHeaders,
     ) -> Response<ResponseBody> {
-        let first = match cut(blob, first) {
+        let first = match cut(blob, first, &self.blobs) {
             Ok(bytes) => bytes,
             Err(unavailable) => return self.fail(unavailable, common),
         };
         self.traffic.count_response(self.status, result);
         self.headers.insert(CACHE_STATUS, common.cache_status(result).clone());
-        response(self.status, self.headers, ResponseBody::stream(first, self.pieces, self.blobs, self.traffic))
+        let body = ResponseBody::stream(first, self.pieces, self.blobs, self.traffic, self.under_way);
+        response(self.status, self.headers, body)
     }
 
     fn fail(self, unavailable: Unavailable, common: &CommonHeaders) -> Response<ResponseBody> {

@@ -66,7 +66,7 @@ pub(super) fn check_bytes(case: &Case<'_>, request: &TestRequest, answer: &Answe
 }
 
 /// Ranges are of the bytes without a coding, and together they are the file.
-pub(super) fn check_ranges(service: &ReaderService, request: &TestRequest, cuts: &[Index]) -> TestCaseResult {
+pub(super) fn check_ranges(service: &ConnectionService, request: &TestRequest, cuts: &[Index]) -> TestCaseResult {
     let request = request.without(&["range", "if-range"]);
     let whole = ask(service, &request.without(&["accept-encoding"]));
     let size = whole.body.len();
@@ -95,7 +95,11 @@ pub(super) fn check_ranges(service: &ReaderService, request: &TestRequest, cuts:
 }
 
 /// The tag of a response answers later requests for the same.
-pub(super) fn check_preconditions(service: &ReaderService, request: &TestRequest, answer: &Answer) -> TestCaseResult {
+pub(super) fn check_preconditions(
+    service: &ConnectionService,
+    request: &TestRequest,
+    answer: &Answer,
+) -> TestCaseResult {
     let etag = answer.field("etag").unwrap();
     let request = request.without(&["if-match", "if-none-match"]);
     let unchanged = ask(service, &request.with("if-none-match", format!("\"x\", W/{etag}")));
@@ -109,7 +113,7 @@ pub(super) fn check_preconditions(service: &ReaderService, request: &TestRequest
 }
 
 /// A cache that keeps a response by its `Vary` never gives it to a request that would have got another one.
-pub(super) fn check_vary(service: &ReaderService, request: &TestRequest, answer: &Answer) -> TestCaseResult {
+pub(super) fn check_vary(service: &ConnectionService, request: &TestRequest, answer: &Answer) -> TestCaseResult {
     for (name, values) in [
         ("accept", &["", "text/html", "text/markdown"][..]),
         ("accept-encoding", &["", "br", "gzip"]),
