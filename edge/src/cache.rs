@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use verge_daemon::{Tasks, error_chain};
 use verge_protocol::{BLOB_MAX, Blob, Digest};
 
-use self::budget::{Budget, Room};
+use self::budget::{Budget, Counted, Room};
 use self::memory::Memory;
 use self::shares::{Share, Shares};
 use crate::metrics::CacheResult;
@@ -126,23 +126,28 @@ impl BlobCache {
             return Ok((blob, CacheResult::Memory));
         }
         if let Some(share) = &self.share {
-            share.turn(&self.tiers.budget).await;
+            share.turn(&self.tiers.budget, || self.tiers.memory.evict()).await;
         }
-        let _wanted = self.tiers.budget.want();
         let tiers = Arc::clone(&self.tiers);
-        let start = move |completer| async move { tiers.fetch(digest, completer).await };
+        let start = move |completer| {
+            // It counts from now on: others that look at the same moment are to see it.
+            let wanted = tiers.budget.want();
+            async move { tiers.fetch(digest, wanted, completer).await }
+        };
         // `None`: the fetch was aborted at the shutdown deadline.
         self.tiers.in_flight.join(digest, start).await.unwrap_or(Err(Unavailable::Unreachable))
     }
 }
 
 impl Tiers {
-    async fn fetch(&self, digest: Digest, completer: Completer<Fetched>) {
+    /// `wanted` ends once there is room.
+    async fn fetch(&self, digest: Digest, wanted: Counted, completer: Completer<Fetched>) {
+        let mut wanted = Some(wanted);
         // An earlier fetch may have completed after the caller looked in memory and before this fetch started.
         if let Some(blob) = self.memory.get(&digest) {
             return completer.complete(Ok((blob, CacheResult::Memory)));
         }
-        if let Some(blob) = self.read(digest).await {
+        if let Some(blob) = self.read(digest, &mut wanted).await {
             self.insert_into_memory(blob.clone());
             return completer.complete(Ok((blob, CacheResult::Disk)));
         }
@@ -150,7 +155,7 @@ impl Tiers {
             return completer.complete(Err(unavailable));
         }
         let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
-        let room = self.room().await;
+        let room = self.room(&mut wanted).await;
         match self.upstream.blob(digest).await {
             Ok(blob) => {
                 let blob = room.hold(blob);
@@ -181,17 +186,19 @@ impl Tiers {
         }
     }
 
-    async fn read(&self, digest: Digest) -> Option<Blob> {
+    async fn read(&self, digest: Digest, wanted: &mut Option<Counted>) -> Option<Blob> {
         if !self.disk.contains(Object::Blob(digest)) {
             return None;
         }
         let _permit = self.reads.acquire().await.expect("the semaphore is never closed");
-        let room = self.room().await;
+        let room = self.room(wanted).await;
         self.disk.run_blocking(move |store| store.blob(digest)).await?.map(|blob| room.hold(blob))
     }
 
-    async fn room(&self) -> Room {
+    async fn room(&self, wanted: &mut Option<Counted>) -> Room {
         // What was evicted lately may still be there.
-        self.budget.room(|| self.memory.evict()).await
+        let room = self.budget.room(|| self.memory.evict()).await;
+        *wanted = None;
+        room
     }
 }

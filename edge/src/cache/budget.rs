@@ -1,7 +1,7 @@
 //! Memory for blobs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,15 +21,29 @@ pub(super) struct Budget {
     free: Arc<Semaphore>,
     /// With less than that it is short: half of what is for blobs on their way.
     ample: usize,
-    /// Blobs that readers have asked for and not got.
-    wanted: AtomicUsize,
+    /// Blobs that are to be read or fetched and have no room yet.
+    wanted: Arc<AtomicU32>,
+    /// Readers that wait for it to be ample.
+    waiting: Arc<AtomicU32>,
     exhausted: Notify,
 }
 
-/// A blob that a reader has asked for, until it is dropped.
-pub(super) struct Wanted<'a>(&'a AtomicUsize);
+/// One of several that are counted, until it is dropped.
+pub(super) struct Counted(Arc<AtomicU32>);
 
-impl Drop for Wanted<'_> {
+impl Counted {
+    fn one_of(all: &Arc<AtomicU32>) -> Self {
+        all.fetch_add(1, Relaxed);
+        Self(Arc::clone(all))
+    }
+
+    /// How many there are.
+    pub(super) fn all(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -44,19 +58,28 @@ impl Budget {
         let bytes = memory_bytes.saturating_add(in_flight_bytes);
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).clamp(BLOB_MAX, Semaphore::MAX_PERMITS);
         let ample = usize::try_from(in_flight_bytes / 2).unwrap_or(usize::MAX).min(bytes);
-        let (wanted, exhausted) = (AtomicUsize::new(0), Notify::new());
-        Self { free: Arc::new(Semaphore::new(bytes)), ample, wanted, exhausted }
+        Self {
+            free: Arc::new(Semaphore::new(bytes)),
+            ample,
+            wanted: Arc::default(),
+            waiting: Arc::default(),
+            exhausted: Notify::new(),
+        }
     }
 
-    /// Counts a blob that a reader asks for.
-    pub(super) fn want(&self) -> Wanted<'_> {
-        self.wanted.fetch_add(1, Relaxed);
-        Wanted(&self.wanted)
+    /// Counts a blob that is to be read or fetched.
+    pub(super) fn want(&self) -> Counted {
+        Counted::one_of(&self.wanted)
     }
 
-    /// Whether little is left once readers have what they ask for.
+    /// Counts a reader that waits for it to be ample.
+    pub(super) fn wait(&self) -> Counted {
+        Counted::one_of(&self.waiting)
+    }
+
+    /// Whether little is left once all that is wanted is there.
     pub(super) fn is_short(&self) -> bool {
-        let wanted = self.wanted.load(Relaxed).saturating_mul(BLOB_MAX);
+        let wanted = (self.wanted.load(Relaxed) as usize).saturating_mul(BLOB_MAX);
         self.free.available_permits() < self.ample.saturating_add(wanted)
     }
 

@@ -149,7 +149,9 @@ impl DnsCheck {
                     if silent >= SILENT_TRIES {
                         return Outcome::Silent;
                     }
-                    wait(format!("does not answer: it is left out after {} more tries", SILENT_TRIES - silent));
+                    let tries = SILENT_TRIES - silent;
+                    let more = if tries == 1 { "1 more try".to_owned() } else { format!("{tries} more tries") };
+                    wait(format!("does not answer: it is left out after {more}"));
                     continue;
                 }
             };
@@ -157,8 +159,9 @@ impl DnsCheck {
             if started.elapsed() >= self.stale_timeout {
                 return Outcome::Stale(seen);
             }
+            // The time is said first: the texts are long.
             wait(format!(
-                "answers `{owner}` TXT with {seen}, expected {}: it is waited for until {until}",
+                "is waited for until {until}: it answers `{owner}` TXT with {seen}, expected {}",
                 quoted(texts)
             ));
             tokio::time::sleep(INTERVAL).await;

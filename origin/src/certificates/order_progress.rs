@@ -99,10 +99,10 @@ mod tests {
         assert_eq!(said().unwrap(), "being ordered");
         order.set_step("name servers are asked");
         let until = order.end_of(Duration::from_mins(10));
-        order.wait_for("ns2.example (192.0.2.2)", format!("has an old record: it is waited for until {until}"));
+        order.wait_for("ns2.example (192.0.2.2)", format!("is waited for until {until}: it has an old record"));
         assert_eq!(
             said().unwrap(),
-            "name servers are asked; ns2.example (192.0.2.2) has an old record: it is waited for until 1970-01-01T00:10:00Z"
+            "name servers are asked; ns2.example (192.0.2.2) is waited for until 1970-01-01T00:10:00Z: it has an old record"
         );
         order.end_wait_for("ns2.example (192.0.2.2)");
         assert_eq!(said().unwrap(), "name servers are asked");

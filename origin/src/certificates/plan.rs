@@ -147,7 +147,8 @@ pub(crate) fn decide(wanted: &Wanted, current: Option<&Current>, failures: &[Fai
     let next = |index: usize| failures[index].next(&wanted.domain, now);
     let first = (next(0), 0);
     let mut choice = first;
-    if failures.len() > 1 && failures[0].count > 0 {
+    // Failures are forgotten when their cause is mended; what the authority asked for stays.
+    if failures.len() > 1 && (failures[0].count > 0 || first.0 > now) {
         let from = match valid_until {
             Some(end) if end > now => due.after(due.age(end) / 6),
             _ if failures[0].first > now => Timestamp(0),
@@ -319,6 +320,10 @@ mod tests {
         let Decision::Wait(second) = decide(&wanted, Some(&current), &failed, due) else { panic!("ordered at once") };
         assert!(due.age(second) < due.age(current.not_after) / 3);
         assert_eq!(decide(&wanted, Some(&current), &failed, second), Decision::Order(1));
+        // At once if the first one accepts no order although no failure counts.
+        let limited = [Failures { not_before: due.after(DAY * 6), ..Failures::default() }, Failures::default()];
+        assert_eq!(decide(&wanted, None, &limited, due), Decision::Order(1));
+        assert_eq!(decide(&wanted, None, &limited[..1], due), Decision::Wait(due.after(DAY * 6)));
         // Without a certificate that is valid it is tried after minutes.
         let first = Failures::default().add(due, None);
         assert_eq!(decide(&wanted, None, &[first, Failures::default()], due.after(DAY / 24 / 6)), Decision::Order(1));

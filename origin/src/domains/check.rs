@@ -1,6 +1,6 @@
 //! Checking what DNS says about a domain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use verge_protocol::api::{DomainFinding, DomainStep, FindingKind};
@@ -13,7 +13,7 @@ use super::last_checks::LastCheck;
 use super::observation::{Observations, Observer};
 use super::proof::{self, NotProven};
 use crate::caa_issuers::CaaIssuers;
-use crate::store::{DomainRow, StoreError};
+use crate::store::{DomainRow, IssuanceRows, StoreError};
 
 impl Domains {
     /// What the last check since the start has found wrong with a domain.
@@ -76,12 +76,13 @@ impl Domains {
     ) -> Result<Vec<DomainFinding>, StoreError> {
         let edges = self.edge_addresses().await?;
         let delegation = self.delegation(&row.name).map(|delegation| delegation.target);
-        let issuers = self.settings.issuers.as_ref().map(CaaIssuers::known);
-        let certificate = match &issuers {
-            Some(issuers) => Some(ExpectedCertificate {
+        let authorities = self.settings.issuers.as_ref();
+        let issuers = authorities.map(CaaIssuers::known).unwrap_or_default();
+        let certificate = match authorities {
+            Some(authorities) => Some(ExpectedCertificate {
                 delegation: delegation.as_deref(),
-                issuers,
-                rate_limit: self.rate_limit(row, now).await?,
+                issuers: &issuers,
+                rate_limit: rate_limit(self.database.issuances().await?, row, &authorities.directories(), now),
             }),
             None => None,
         };
@@ -97,20 +98,23 @@ impl Domains {
     async fn edge_addresses(&self) -> Result<BTreeSet<IpAddr>, StoreError> {
         Ok(self.database.edges().await?.into_values().flat_map(|edge| edge.addresses).collect())
     }
+}
 
-    /// The authority that accepts no order for the domain's certificate for the longest time.
-    async fn rate_limit(&self, row: &DomainRow, now: Timestamp) -> Result<Option<RateLimit>, StoreError> {
-        // The certificate of a domain that redirects is that of its target.
-        let is_its = |domain: &DomainName| *domain == row.name || Some(domain) == row.redirect_to.as_ref();
-        let issuances = self.database.issuances().await?.into_iter();
-        let limits = issuances.filter(|((domain, _), last)| is_its(domain) && last.retry_after > now);
-        let limit = |((_, directory), last): (_, crate::store::IssuanceRow)| RateLimit {
-            directory,
-            until: last.retry_after,
-            reason: last.problem.unwrap_or_default(),
-        };
-        Ok(limits.map(limit).max_by_key(|limit| limit.until))
+/// Of the authorities with these directories, if each of them accepts no order for the domain's certificate for some time, the one that is the
+/// first to accept one.
+fn rate_limit(issuances: IssuanceRows, row: &DomainRow, directories: &[String], now: Timestamp) -> Option<RateLimit> {
+    // The certificate of a domain that redirects is that of its target.
+    let is_its = |domain: &DomainName| *domain == row.name || Some(domain) == row.redirect_to.as_ref();
+    let mut limits: BTreeMap<String, RateLimit> = BTreeMap::new();
+    for ((domain, directory), last) in issuances {
+        let until = last.retry_after;
+        if is_its(&domain) && until > now && limits.get(&directory).is_none_or(|limit| limit.until < until) {
+            let reason = last.problem.unwrap_or_default();
+            limits.insert(directory.clone(), RateLimit { directory, until, reason });
+        }
     }
+    let all = directories.iter().map(|directory| limits.remove(directory)).collect::<Option<Vec<_>>>()?;
+    all.into_iter().min_by_key(|limit| limit.until)
 }
 
 /// Whether an order would fail because of it.

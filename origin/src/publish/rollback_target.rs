@@ -1,15 +1,31 @@
 //! The release that a rollback moves a channel to.
 
+use std::collections::HashMap;
+
 use verge_protocol::ReleaseNumber;
 use verge_protocol::state::ChannelState;
 
 use crate::store::ChannelMove;
 
-/// The newest older release that this channel has pointed at and that has other files: never one that was only on another channel, and
-/// never the same files under another number. So two rollbacks go back two releases.
+/// The release, with other files, that was live before the one that `moves` end with, the latest first. A move back to a release that was live
+/// before undoes all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
 pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
-    let older = moves.iter().filter(|one| one.release < current.release && one.manifest != current.manifest);
-    older.map(|one| one.release).max()
+    let (mut standing, mut places): (Vec<&ChannelMove>, HashMap<ReleaseNumber, usize>) = Default::default();
+    for one in moves.iter().rev() {
+        match places.get(&one.release) {
+            Some(&place) => {
+                for undone in standing.drain(place + 1..) {
+                    places.remove(&undone.release);
+                }
+            }
+            None => {
+                places.insert(one.release, standing.len());
+                standing.push(one);
+            }
+        }
+    }
+    // The same files under another number would change nothing.
+    standing.iter().rev().find(|one| one.manifest != current.manifest).map(|one| one.release)
 }
 
 #[cfg(test)]
@@ -36,11 +52,19 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_goes_to_the_newest_older_release_of_the_channel_with_other_files() {
+    fn a_rollback_goes_to_the_release_with_other_files_that_was_live_before() {
         assert_eq!(target(&[(1, "a")]), None);
         assert_eq!(target(&[(3, "c"), (1, "a")]), Some(1), "v2 was on another channel");
         assert_eq!(target(&[(3, "b"), (2, "b"), (1, "a")]), Some(1), "v2 has the same files");
         assert_eq!(target(&[(2, "b"), (3, "c"), (2, "b"), (1, "a")]), Some(1), "a second rollback goes further back");
         assert_eq!(target(&[(1, "a"), (2, "b"), (1, "a")]), None);
+        assert_eq!(target(&[(3, "c"), (1, "a"), (2, "b"), (1, "a")]), Some(1), "v2 was rolled back");
+        assert_eq!(target(&[(3, "c"), (4, "d"), (2, "b")]), Some(4), "the promotion of v3 is undone");
+        assert_eq!(target(&[(1, "a"), (2, "b")]), Some(2), "the promotion of an older release is undone");
+        assert_eq!(
+            target(&[(5, "b"), (4, "d"), (3, "b")]),
+            Some(4),
+            "a release with the files of an earlier one is new"
+        );
     }
 }
