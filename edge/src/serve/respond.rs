@@ -196,7 +196,7 @@ impl Rest {
         result: CacheResult,
         common: &CommonHeaders,
     ) -> Response<ResponseBody> {
-        let first = match cut(blob, first) {
+        let first = match cut(blob, first, &self.blobs) {
             Ok(bytes) => bytes,
             Err(unavailable) => return self.fail(unavailable, common),
         };
