@@ -63,6 +63,7 @@ mod rules;
 mod site;
 mod weight;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -85,6 +86,7 @@ use self::host::{Host, HostError};
 use self::respond::{ResponseFuture, RuledHeaders};
 use self::route::Route;
 use self::rules::SiteHost;
+use crate::access_log::{AccessLog, OpenEntry};
 use crate::cache::BlobCache;
 use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
@@ -100,10 +102,17 @@ pub(crate) use self::resolve::{Resolution, resolve};
 /// The port of `https` URLs without one (RFC 9110 §4.2.2).
 pub(crate) const HTTPS_PORT: u16 = 443;
 
-/// The service of the public listeners, or of one connection. Clones share it.
+/// Answers the readers of all public listeners. Clones share it.
 #[derive(Clone)]
 pub(crate) struct ReaderService {
     shared: Arc<Shared>,
+}
+
+/// The service of one connection.
+pub(crate) struct ConnectionService {
+    shared: Arc<Shared>,
+    /// The address of the client.
+    remote: IpAddr,
     /// What TLS was established for; `None` without TLS.
     tls: Option<Arc<TlsSession>>,
 }
@@ -131,6 +140,7 @@ struct Shared {
     base_domains: Vec<DomainName>,
     status: ServingStatus,
     common_headers: Arc<CommonHeaders>,
+    access_log: Option<AccessLog>,
     /// Counts requests without a site.
     unrouted: Arc<Traffic>,
 }
@@ -141,20 +151,22 @@ impl ReaderService {
         base_domains: Vec<DomainName>,
         status: ServingStatus,
         metrics: &Metrics,
+        access_log: Option<AccessLog>,
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        let shared = Arc::new(Shared { sources, base_domains, status, common_headers, unrouted });
-        Self { shared, tls: None }
+        let shared = Arc::new(Shared { sources, base_domains, status, common_headers, access_log, unrouted });
+        Self { shared }
     }
 
     /// The service of a connection.
-    pub(crate) fn for_connection(&self, connection: Connection) -> Self {
-        Self { shared: Arc::clone(&self.shared), tls: connection.tls.map(Arc::new) }
+    pub(crate) fn for_connection(&self, connection: Connection) -> ConnectionService {
+        let (remote, tls) = (connection.peer.ip(), connection.tls.map(Arc::new));
+        ConnectionService { shared: Arc::clone(&self.shared), remote, tls }
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for ReaderService {
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Response = Response<ResponseBody>;
     type Error = std::convert::Infallible;
     type Future = ResponseFuture;
@@ -162,15 +174,17 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
     fn call(&self, request: Request<Incoming>) -> ResponseFuture {
         let (head, body) = request.into_parts();
         let head = Request::from_parts(head, ());
+        let tls = self.tls.as_deref();
+        let entry = self.shared.log_entry(&head, self.remote, tls);
         let end = if body.is_end_stream() { End::WithoutBody } else { End::WithBody };
         // HTTP/1.1 says before a body that there is one. HTTP/2 need not, and need not say that there is none.
         if end == End::WithoutBody || head.version() != Version::HTTP_2 || !framing::declares_no_body(head.headers()) {
-            return self.shared.answer(&head, end, self.tls.as_deref());
+            return self.shared.answer(&head, end, tls, entry);
         }
-        let service = self.clone();
+        let (shared, tls) = (Arc::clone(&self.shared), self.tls.clone());
         let response = async move {
             let end = framing::end_of(body).await;
-            let Ok(response) = service.shared.answer(&head, end, service.tls.as_deref()).await;
+            let Ok(response) = shared.answer(&head, end, tls.as_deref(), entry).await;
             response
         };
         ResponseFuture::pending(response.boxed())
@@ -178,7 +192,47 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
 }
 
 impl Shared {
-    fn answer<B>(self: &Arc<Self>, request: &Request<B>, end: End, tls: Option<&TlsSession>) -> ResponseFuture {
+    /// The entry of a request in the access log, if it is logged: all are, but for those of the health page, which monitors and name servers
+    /// request every few seconds.
+    fn log_entry<B>(&self, request: &Request<B>, remote: IpAddr, tls: Option<&TlsSession>) -> Option<OpenEntry> {
+        let log = self.access_log.as_ref().filter(|_| request.uri().path() != HEALTH_PATH)?;
+        Some(log.begin(request, remote, tls.map(|tls| tls.version)))
+    }
+
+    /// Notes the site and channel of a host.
+    fn note_host(&self, entry: &mut OpenEntry, route: &Route<'_>) {
+        match (route.entry.traffic(), route.label) {
+            (Some(traffic), _) => {
+                entry.set_host(traffic.site(), route.entry.served().map(|channel| &channel.label().channel));
+            }
+            (None, Some(label)) => {
+                if let Some(site) = self.sources.release_hosts.site(label) {
+                    entry.set_host(site.as_str(), None);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Answers a request, and logs it in `entry`.
+    fn answer<B>(
+        self: &Arc<Self>,
+        request: &Request<B>,
+        end: End,
+        tls: Option<&TlsSession>,
+        mut entry: Option<OpenEntry>,
+    ) -> ResponseFuture {
+        self.answer_host(request, end, tls, entry.as_mut()).with_entry(entry)
+    }
+
+    /// All steps, with `entry` to note the host in.
+    fn answer_host<B>(
+        self: &Arc<Self>,
+        request: &Request<B>,
+        end: End,
+        tls: Option<&TlsSession>,
+        entry: Option<&mut OpenEntry>,
+    ) -> ResponseFuture {
         let headers = request.headers();
         let builtin = |response| self.builtin(response, request, &self.unrouted);
         // 1. Framing and method.
@@ -195,6 +249,9 @@ impl Shared {
         };
         let table = self.sources.table.load();
         let route = Route::find(&table, &self.base_domains, &host.name);
+        if let Some(entry) = entry {
+            self.note_host(entry, &route);
+        }
         let response = self.answer_at(&host, &route, request, tls);
         if route.is_indexed() { response } else { response.not_indexed() }
     }

@@ -12,7 +12,7 @@ use verge_protocol::{Blob, Coding};
 
 use super::response_head::BodySpan;
 use crate::cache::{BlobCache, Unavailable};
-use crate::metrics::Traffic;
+use crate::metrics::{CacheResult, Traffic};
 use crate::table::Resource;
 
 /// Blobs read concurrently for one reader: the next one to send, and the one after it. With the one that the connection is
@@ -26,6 +26,7 @@ pub(crate) struct ResponseBody {
     /// Bytes that have not been sent.
     remaining: u64,
     traffic: Option<Arc<Traffic>>,
+    cache: CacheResult,
 }
 
 enum Source {
@@ -36,27 +37,41 @@ enum Source {
 
 impl ResponseBody {
     /// An empty body.
-    pub(super) fn empty() -> Self {
-        Self { source: Source::Empty, remaining: 0, traffic: None }
+    pub(super) fn empty(cache: CacheResult) -> Self {
+        Self { source: Source::Empty, remaining: 0, traffic: None, cache }
     }
 
     /// The body of a built-in response. Its bytes are not counted.
     pub(super) fn builtin(bytes: Bytes) -> Self {
-        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None }
+        let cache = CacheResult::None;
+        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None, cache }
     }
 
-    /// `first`, then the bytes of `pieces`.
-    pub(super) fn stream(first: Bytes, pieces: Pieces, blobs: BlobCache, traffic: Arc<Traffic>) -> Self {
+    /// `first`, which came from `cache`, then the bytes of `pieces`.
+    pub(super) fn stream(
+        first: Bytes,
+        cache: CacheResult,
+        pieces: Pieces,
+        blobs: BlobCache,
+        traffic: Arc<Traffic>,
+    ) -> Self {
         let remaining = first.len() as u64 + pieces.remaining();
         if pieces.remaining() == 0 {
-            return Self { source: Source::Bytes(first), remaining, traffic: Some(traffic) };
+            return Self { source: Source::Bytes(first), remaining, traffic: Some(traffic), cache };
         }
         let rest = stream::iter(pieces).map(move |piece| {
             let blobs = blobs.clone();
             async move { cut(&blobs.get(piece.digest).await?.0, &piece, &blobs) }.boxed()
         });
         let all = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
-        Self { source: Source::Stream(Box::pin(all)), remaining, traffic: Some(traffic) }
+        Self { source: Source::Stream(Box::pin(all)), remaining, traffic: Some(traffic), cache }
+    }
+}
+
+impl ResponseBody {
+    /// Where its first blob came from.
+    pub(super) fn cache(&self) -> CacheResult {
+        self.cache
     }
 }
 

@@ -210,7 +210,7 @@ impl Fixture {
             https: None,
         };
         let status = serving_status(&watch::Sender::new(AppliedState::default()));
-        ReaderService::new(sources, vec!["localhost".parse().unwrap()], status, &self.metrics)
+        ReaderService::new(sources, vec!["localhost".parse().unwrap()], status, &self.metrics, None)
     }
 }
 
@@ -259,7 +259,7 @@ fn ask(service: &ReaderService, request: &TestRequest) -> Answer {
     }
     let request = builder.body(()).unwrap();
     let Ok(response) =
-        service.shared.answer(&request, End::WithoutBody, None).now_or_never().expect("all blobs are in memory");
+        service.shared.answer(&request, End::WithoutBody, None, None).now_or_never().expect("all blobs are in memory");
     let mut fields = BTreeMap::new();
     for (name, value) in response.headers() {
         let twice = fields.insert(name.to_string(), value.to_str().unwrap().to_owned());
