@@ -79,9 +79,11 @@ impl InFlight {
         }
     }
 
-    /// All of the response has been handed over.
-    pub(super) fn has_handed_over_all(&self) {
-        if let Some(observed) = self.observed.get() {
+    /// Notes whether all of the response has been handed over, if its end is observed.
+    pub(super) fn note_end(&self, is_end: impl FnOnce() -> bool) {
+        if let Some(observed) = self.observed.get()
+            && is_end()
+        {
             observed.has_handed_over_all();
         }
     }

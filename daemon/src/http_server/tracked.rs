@@ -78,9 +78,7 @@ where
         let (piece_max, in_flight) = (*this.piece_max, this.in_flight.take());
         if let Some(in_flight) = &in_flight {
             in_flight.observe(Observed::find(response.extensions_mut()));
-            if response.body().is_end_stream() {
-                in_flight.has_handed_over_all();
-            }
+            in_flight.note_end(|| response.body().is_end_stream());
         }
         Poll::Ready(Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), piece_max, in_flight })))
     }
@@ -121,14 +119,11 @@ impl<B: Body<Data = Bytes>> Body for TrackedBody<B> {
                 in_flight.hold(bytes)
             })
         });
-        let is_end = match &polled {
+        in_flight.note_end(|| match &polled {
             Poll::Ready(Some(Ok(_))) => this.rest.is_empty() && this.body.is_end_stream(),
             Poll::Ready(None) => true,
             Poll::Ready(Some(Err(_))) | Poll::Pending => false,
-        };
-        if is_end {
-            in_flight.has_handed_over_all();
-        }
+        });
         polled
     }
 

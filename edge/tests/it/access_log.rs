@@ -216,6 +216,37 @@ async fn line_over_tls_has_its_version() {
 }
 
 #[tokio::test]
+async fn response_over_tls_whose_client_leaves_is_incomplete() {
+    let log = Log::new();
+    let secured = Secured::with_access_log(log.config(AccessLogFormat::Json)).await;
+    let large = noise(1, LARGE);
+    secured.origin.publish("demo/live", 2, &release(&[("large.bin", &large)]), &[]);
+    let url = |query: &str| secured.url(&format!("/large.bin?{query}"));
+    until("the file", async || secured.reader().head(url("")).send().await.unwrap().status() == 200).await;
+    let reader = secured.reader();
+    let mut response = reader.get(url("stream")).send().await.unwrap();
+    response.chunk().await.unwrap();
+    drop(response);
+    let whole = reader.get(url("whole")).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(whole.len(), LARGE);
+    let mut response = reader.get(url("connection")).send().await.unwrap();
+    response.chunk().await.unwrap();
+    drop((reader, response));
+    let line = |query: &str| -> Option<Value> {
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        let line = text.lines().find(|line| line.contains(&format!("bin?{query}\"")))?;
+        Some(serde_json::from_str(line).unwrap())
+    };
+    for (query, is_complete) in [("stream", false), ("whole", true), ("connection", false)] {
+        until(query, async || line(query).is_some()).await;
+        let line = line(query).unwrap();
+        assert_eq!(fields(&line, &["protocol", "complete"]), [json!("HTTP/2.0"), json!(is_complete)]);
+        assert_eq!(line["bytes"] == json!(LARGE), is_complete, "{line}");
+    }
+    secured.stop().await;
+}
+
+#[tokio::test]
 async fn log_that_was_moved_or_deleted_is_begun_anew_without_a_signal() {
     let log = Log::new();
     let world = demo(log.config(AccessLogFormat::Json)).await;
