@@ -154,7 +154,7 @@ impl ResponseObserver for Entry {
 pub(crate) struct OpenEntry(Option<Box<Entry>>);
 
 impl OpenEntry {
-    /// Notes whose host it is.
+    /// Notes the site and channel of the host.
     pub(crate) fn set_host(&mut self, site: &str, channel: Option<&ChannelName>) {
         if let Some(entry) = &mut self.0 {
             entry.site = Some(site.to_owned());
@@ -162,7 +162,7 @@ impl OpenEntry {
         }
     }
 
-    /// Notes the response. The line is written when whoever is returned is told of its end.
+    /// Notes the response. The observer that is returned writes the line when the response has ended.
     pub(crate) fn answered(
         mut self,
         status: StatusCode,

@@ -25,7 +25,7 @@ pub(super) struct InFlight {
     is_in_service: AtomicBool,
     /// When the client last took a piece of the response, in milliseconds of [`now`].
     taken_at: AtomicU64,
-    /// Set if somebody wants to know how the response ends.
+    /// Set if the end of the response is observed.
     observed: OnceLock<Box<Observed>>,
 }
 
@@ -88,7 +88,7 @@ impl InFlight {
         }
     }
 
-    /// The same bytes, counted among those that the connection holds unless they are few and nobody observes them.
+    /// The same bytes, counted among those that the connection holds unless they are few and the end of the response is not observed.
     pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         match self.observed.get() {
             Some(observed) => observed.hands_over(bytes.len()),

@@ -9,7 +9,7 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
     bytes_max: usize,
-    /// Once so many bytes wait, whoever waits for lines is woken.
+    /// Once so many bytes wait, [`Self::wait`] ends.
     bytes_woken: usize,
     dropped: Counter,
 }
