@@ -9,6 +9,7 @@
 //! | Memory of the kernel | Bytes that are not sent yet | [`crate::listen`] |
 //!
 //! `tracked.rs` tells what a connection is doing; `activity.rs` keeps it, and `in_flight.rs` for each request.
+//! `response_end.rs` tells a service that asks for it how a response ended.
 
 mod activity;
 mod deadlines;
@@ -18,6 +19,7 @@ mod in_flight;
 mod limits;
 mod places;
 mod request_targets;
+mod response_end;
 mod tracked;
 
 use std::convert::Infallible;
@@ -50,6 +52,7 @@ use crate::tls::{TlsAcceptor, TlsSession};
 
 pub use self::limits::{HttpLimits, HttpLimitsError, RawHttpLimits};
 pub use self::request_targets::TARGET_MAX;
+pub use self::response_end::{ObservedBy, ResponseEnd, ResponseObserver};
 
 /// A connection, as the service of its requests sees it.
 #[derive(Debug)]

@@ -118,15 +118,19 @@ impl BlobCache {
         digests.for_each(|digest| self.tiers.memory.remove(digest));
     }
 
-    /// The blob, and the tier it came from. Concurrent calls for one blob share one read or fetch.
+    /// Waits while memory is short and the readers of the address have more than their share.
+    pub(crate) async fn turn(&self) {
+        if let Some(share) = &self.share {
+            share.turn(&self.tiers.budget, || self.tiers.memory.evict()).await;
+        }
+    }
+
+    /// The blob, and the tier it came from. Readers wait for their [turn](Self::turn) before. Concurrent calls for one blob share one read or fetch.
     ///
     /// Cancel-safe: dropping the future does not cancel the fetch for the other callers.
     pub(crate) async fn get(&self, digest: Digest) -> Result<(Blob, CacheResult), Unavailable> {
         if let Some(blob) = self.get_from_memory(&digest) {
             return Ok((blob, CacheResult::Memory));
-        }
-        if let Some(share) = &self.share {
-            share.turn(&self.tiers.budget, || self.tiers.memory.evict()).await;
         }
         let tiers = Arc::clone(&self.tiers);
         let start = move |completer| {

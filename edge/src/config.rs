@@ -1,5 +1,6 @@
 //! The configuration of an edge. `edge.sample.toml` explains every setting; [`raw`] reads the file.
 
+mod access_log;
 mod byte_size;
 pub mod raw;
 
@@ -15,6 +16,9 @@ use verge_daemon::run::OriginAccess;
 use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName, KeyPin};
 
+pub use access_log::{
+    AccessLogConfig, AccessLogFormat, AccessLogPathError, LogDestination, NoLogDirectory, RawAccessLog,
+};
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use verge_daemon::origins::{OriginUrl, OriginUrlError};
 pub use verge_daemon::tls::CertificateFiles;
@@ -61,6 +65,8 @@ pub struct Config {
     /// Maximum bytes per second at which blobs are fetched before readers ask for them. What readers wait for is not limited. `None`: no
     /// limit.
     pub prefetch_bandwidth: Option<NonZeroU64>,
+    /// The access log. `None`: there is none.
+    pub access_log: Option<AccessLogConfig>,
     /// How long a draining edge keeps accepting requests before it shuts down. Verge's name servers need an interval of their
     /// probes, a probe timeout and the TTL of their answers to send readers elsewhere.
     pub lame_duck: Duration,
@@ -110,6 +116,7 @@ impl Config {
             limits: HttpLimits { has_bodies: false, ..HttpLimits::default() },
             disk_cache: Self::DISK_CACHE,
             prefetch_bandwidth: None,
+            access_log: None,
             lame_duck: Duration::ZERO,
             drain_timeout: Self::DRAIN_TIMEOUT,
         }

@@ -20,8 +20,9 @@ use verge_daemon::tasks::Unfinished;
 use verge_daemon::tls::{Certificate, Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Tasks};
 
+use crate::access_log::{self, AccessLog};
 use crate::cache::BlobCache;
-use crate::config::Config;
+use crate::config::{AccessLogConfig, Config, LogDestination};
 use crate::follow::FeedTasks;
 use crate::metrics::{GaugeValues, Gauges, Metrics};
 use crate::readiness::{ProblemKind, ReadinessCheck};
@@ -42,6 +43,7 @@ pub struct Edge {
     presented: PresentedCertificates,
     tasks: Tasks,
     draining: CancellationToken,
+    access_log: Option<access_log::Writer>,
     lame_duck: Duration,
     drain_timeout: Duration,
 }
@@ -58,6 +60,9 @@ pub enum BindError {
     /// The data directory cannot be opened.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// The access log cannot be opened.
+    #[error("failed to open the access log {0}: check `path` in the section `[access_log]`")]
+    AccessLog(String, #[source] std::io::Error),
     /// A listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -93,6 +98,7 @@ impl Edge {
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
+        let (access_log, log_writer) = open_access_log(config.access_log.as_ref(), &clock, &metrics)?.unzip();
         let (store, last_seen) = open_store(&config, clock.clone(), metrics.clone()).await?;
         let store = Store::new(store, tasks.clone());
         let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
@@ -162,7 +168,7 @@ impl Edge {
         });
         let memory = blobs.clone();
         let sources = Sources { table, release_hosts, blobs, challenges, https };
-        let readers = ReaderService::new(sources, config.base_domains, status, &metrics);
+        let readers = ReaderService::new(sources, config.base_domains, status, &metrics, access_log);
         let acceptor = TlsAcceptor::new(Arc::clone(presented.certificates()), tickets);
         let clients = serve_readers(&readers, listeners, (tls_listeners, acceptor), &config.limits, &tasks);
         drop(tasks.spawn("relief of memory", relieve_memory(memory, clients, tasks.draining().clone())));
@@ -177,6 +183,7 @@ impl Edge {
             presented,
             tasks,
             draining,
+            access_log: log_writer,
             lame_duck,
             drain_timeout,
         })
@@ -237,7 +244,11 @@ impl Edge {
     /// Tells the origin that it is draining, stops accepting connections, and finishes open requests within
     /// [`Config::drain_timeout`]. The error names the tasks that were aborted.
     pub async fn shutdown(self) -> Result<(), Unfinished> {
-        self.tasks.shutdown(self.drain_timeout).await
+        let finished = self.tasks.shutdown(self.drain_timeout).await;
+        if let Some(access_log) = self.access_log {
+            access_log.finish().await;
+        }
+        finished
     }
 }
 
@@ -251,6 +262,23 @@ async fn open_store(config: &Config, clock: Clock, metrics: Metrics) -> Result<(
         Ok::<_, OpenError>((store, LastSeen::before(seen_before)))
     });
     Ok(open.await??)
+}
+
+/// Opens the access log, if there is one.
+fn open_access_log(
+    config: Option<&AccessLogConfig>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<Option<(AccessLog, access_log::Writer)>, BindError> {
+    let Some(config) = config else { return Ok(None) };
+    let opened = AccessLog::open(config, clock.clone(), metrics.access_log_dropped_lines.clone());
+    opened.map(Some).map_err(|error| {
+        let destination = match &config.destination {
+            LogDestination::Stdout => "on standard output".to_owned(),
+            LogDestination::File(path) => path.display().to_string(),
+        };
+        BindError::AccessLog(destination, error)
+    })
 }
 
 /// Serves readers on all listeners, those with TLS after those without.

@@ -14,6 +14,7 @@
 
 pub mod config;
 
+mod access_log;
 mod cache;
 mod challenges;
 mod command;

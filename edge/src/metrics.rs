@@ -34,6 +34,8 @@ pub(crate) struct Metrics {
     pub(crate) evicted: Counter,
     /// Feed rows that were not applied: invalid, or older than what is applied.
     pub(crate) refused_rows: Counter,
+    /// Lines of the access log that were dropped.
+    pub(crate) access_log_dropped_lines: Counter,
 }
 
 impl Metrics {
@@ -70,6 +72,11 @@ impl Metrics {
                 registry,
                 "verge_edge_refused_rows",
                 "Feed rows not applied because they are invalid or outdated",
+            ),
+            access_log_dropped_lines: counter(
+                registry,
+                "verge_edge_access_log_dropped_lines",
+                "Lines of the access log dropped because they could not be written in time",
             ),
         }
     }

@@ -21,6 +21,9 @@ impl Daemon for Edge {
         for files in &config.certificates {
             files.check(Clock::system().now())?;
         }
+        if let Some(access_log) = &config.access_log {
+            access_log.check()?;
+        }
         Ok(())
     }
 

@@ -188,6 +188,12 @@ impl ReleaseHosts {
         }
     }
 
+    /// The site of the release that the host with this label serves, if there is one.
+    pub(crate) fn site(&self, label: &str) -> Option<SiteName> {
+        let label: ReleaseLabel = label.parse().ok()?;
+        self.0.releases.find(&label).map(|_| label.site)
+    }
+
     fn channel(&self, site: SiteName, number: ReleaseNumber, resources: Arc<Resources>) -> Channel {
         let traffic = self.0.metrics.site(&site);
         Channel::new(

@@ -86,6 +86,7 @@ use self::host::{Host, HostError};
 use self::respond::{ResponseFuture, RuledHeaders};
 use self::route::Route;
 use self::rules::SiteHost;
+use crate::access_log::{AccessLog, OpenEntry};
 use crate::cache::BlobCache;
 use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
@@ -101,7 +102,7 @@ pub(crate) use self::resolve::{Resolution, resolve};
 /// The port of `https` URLs without one (RFC 9110 §4.2.2).
 pub(crate) const HTTPS_PORT: u16 = 443;
 
-/// Serves readers. Clones share it.
+/// Answers the readers of all public listeners. Clones share it.
 #[derive(Clone)]
 pub(crate) struct ReaderService(Arc<Shared>);
 
@@ -114,6 +115,8 @@ pub(crate) struct ConnectionService {
 
 /// What a connection of a reader brings to its requests.
 struct ReaderConnection {
+    /// The address of the client.
+    remote: IpAddr,
     /// What TLS was established for; `None` without TLS.
     tls: Option<TlsSession>,
     /// The blobs, with the share of the reader's address.
@@ -143,6 +146,7 @@ struct Shared {
     base_domains: Vec<DomainName>,
     status: ServingStatus,
     common_headers: Arc<CommonHeaders>,
+    access_log: Option<AccessLog>,
     /// Counts requests without a site.
     unrouted: Arc<Traffic>,
 }
@@ -153,24 +157,19 @@ impl ReaderService {
         base_domains: Vec<DomainName>,
         status: ServingStatus,
         metrics: &Metrics,
+        access_log: Option<AccessLog>,
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        Self(Arc::new(Shared { sources, base_domains, status, common_headers, unrouted }))
+        Self(Arc::new(Shared { sources, base_domains, status, common_headers, access_log, unrouted }))
     }
 
     /// The service of a connection. `limited` is the address whose readers share what an address may take; `None` if there is no limit.
     pub(crate) fn for_connection(&self, connection: Connection, limited: Option<IpAddr>) -> ConnectionService {
         let blobs = &self.0.sources.blobs;
         let blobs = limited.map_or_else(|| blobs.clone(), |address| blobs.for_readers_of(address));
-        let connection = ReaderConnection { tls: connection.tls, blobs };
+        let connection = ReaderConnection { remote: connection.peer.ip(), tls: connection.tls, blobs };
         ConnectionService { shared: Arc::clone(&self.0), connection: Arc::new(connection) }
-    }
-}
-
-impl ConnectionService {
-    fn answer<B>(&self, request: &Request<B>, end: End) -> ResponseFuture {
-        self.shared.answer(request, end, &self.connection)
     }
 }
 
@@ -182,15 +181,16 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     fn call(&self, request: Request<Incoming>) -> ResponseFuture {
         let (head, body) = request.into_parts();
         let head = Request::from_parts(head, ());
+        let entry = self.shared.log_entry(&head, &self.connection);
         let end = if body.is_end_stream() { End::WithoutBody } else { End::WithBody };
         // HTTP/1.1 says before a body that there is one. HTTP/2 need not, and need not say that there is none.
         if end == End::WithoutBody || head.version() != Version::HTTP_2 || !framing::declares_no_body(head.headers()) {
-            return self.answer(&head, end);
+            return self.shared.answer(&head, end, &self.connection, entry);
         }
         let service = self.clone();
         let response = async move {
             let end = framing::end_of(body).await;
-            let Ok(response) = service.answer(&head, end).await;
+            let Ok(response) = service.shared.answer(&head, end, &service.connection, entry).await;
             response
         };
         ResponseFuture::pending(response.boxed())
@@ -198,7 +198,47 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
 }
 
 impl Shared {
-    fn answer<B>(self: &Arc<Self>, request: &Request<B>, end: End, connection: &ReaderConnection) -> ResponseFuture {
+    /// The entry of a request in the access log, if it is logged: all are, but for those of the health page, which monitors and name servers
+    /// request every few seconds.
+    fn log_entry<B>(&self, request: &Request<B>, connection: &ReaderConnection) -> Option<OpenEntry> {
+        let log = self.access_log.as_ref().filter(|_| request.uri().path() != HEALTH_PATH)?;
+        Some(log.begin(request, connection.remote, connection.tls.as_ref().map(|tls| tls.version)))
+    }
+
+    /// Notes the site and channel of a host.
+    fn note_host(&self, entry: &mut OpenEntry, route: &Route<'_>) {
+        match (route.entry.traffic(), route.label) {
+            (Some(traffic), _) => {
+                entry.set_host(traffic.site(), route.entry.served().map(|channel| &channel.label().channel));
+            }
+            (None, Some(label)) => {
+                if let Some(site) = self.sources.release_hosts.site(label) {
+                    entry.set_host(site.as_str(), None);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Answers a request, and logs it in `entry`.
+    fn answer<B>(
+        self: &Arc<Self>,
+        request: &Request<B>,
+        end: End,
+        connection: &ReaderConnection,
+        mut entry: Option<OpenEntry>,
+    ) -> ResponseFuture {
+        self.answer_host(request, end, connection, entry.as_mut()).with_entry(entry)
+    }
+
+    /// All steps, with `entry` to note the host in.
+    fn answer_host<B>(
+        self: &Arc<Self>,
+        request: &Request<B>,
+        end: End,
+        connection: &ReaderConnection,
+        entry: Option<&mut OpenEntry>,
+    ) -> ResponseFuture {
         let headers = request.headers();
         let builtin = |response| self.builtin(response, request, &self.unrouted);
         // 1. Framing and method.
@@ -215,6 +255,9 @@ impl Shared {
         };
         let table = self.sources.table.load();
         let route = Route::find(&table, &self.base_domains, &host.name);
+        if let Some(entry) = entry {
+            self.note_host(entry, &route);
+        }
         let response = self.answer_at(&host, &route, request, connection);
         if route.is_indexed() { response } else { response.not_indexed() }
     }
@@ -227,7 +270,7 @@ impl Shared {
         request: &Request<B>,
         connection: &ReaderConnection,
     ) -> ResponseFuture {
-        let ReaderConnection { tls, blobs } = connection;
+        let ReaderConnection { tls, blobs, .. } = connection;
         let builtin = |response, traffic: &Arc<Traffic>| self.builtin(response, request, traffic);
         let path = request.uri().path();
         // 2a. `OPTIONS`.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod it {
+    mod access_log;
     mod change_feed;
     mod cold_cache;
     mod crashes;

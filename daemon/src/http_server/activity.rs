@@ -15,6 +15,8 @@ pub(super) struct Activity {
     written: AtomicU64,
     /// The kernel takes no more at present.
     is_blocked: AtomicBool,
+    /// The kernel will take nothing more.
+    is_closed: AtomicBool,
     /// Requests that have begun.
     begun: AtomicU32,
     /// Requests whose responses the kernel has, or that were given up.
@@ -36,6 +38,7 @@ impl Activity {
         Self {
             written: AtomicU64::new(0),
             is_blocked: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             ended: AtomicU32::new(0),
             in_service: AtomicU32::new(0),
@@ -71,6 +74,16 @@ impl Activity {
     /// Whether the kernel takes no more at present.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Relaxed)
+    }
+
+    /// Notes that the kernel will take nothing more: the stream has failed, or is given up.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Relaxed);
+    }
+
+    /// Whether the kernel will take nothing more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Relaxed)
     }
 
     /// Requests that have begun.

@@ -1,12 +1,14 @@
 //! A request in flight: from when it is read until the kernel has its response.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use bytes::Bytes;
 
 use super::activity::{Activity, now};
+use super::response_end::Observed;
 
 /// The largest piece of a body that is handed over at once, in bytes: what the client takes is known piece by piece.
 pub(super) const PIECE_MAX: usize = 64 * 1024;
@@ -18,19 +20,30 @@ pub(super) const HTTP2_PIECE_MAX: usize = 16 * 1024;
 const HELD_MIN: usize = 1024;
 
 /// A request in flight. Its response has it, and each piece of the response until the kernel has taken that.
-#[derive(Debug)]
 pub(super) struct InFlight {
     activity: Arc<Activity>,
     is_in_service: AtomicBool,
     /// When the client last took a piece of the response, in milliseconds of [`now`].
     taken_at: AtomicU64,
+    /// Set if the end of the response is observed.
+    observed: OnceLock<Box<Observed>>,
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("InFlight").field("activity", &self.activity).finish_non_exhaustive()
+    }
 }
 
 impl InFlight {
     pub(super) fn begin(activity: &Arc<Activity>) -> Arc<Self> {
         activity.begin_request();
-        let request =
-            Self { activity: Arc::clone(activity), is_in_service: AtomicBool::new(false), taken_at: AtomicU64::new(0) };
+        let request = Self {
+            activity: Arc::clone(activity),
+            is_in_service: AtomicBool::new(false),
+            taken_at: AtomicU64::new(0),
+            observed: OnceLock::new(),
+        };
         request.takes();
         Arc::new(request)
     }
@@ -59,10 +72,28 @@ impl InFlight {
         (!self.is_in_service.load(Relaxed)).then(|| self.taken_at.load(Relaxed))
     }
 
-    /// The same bytes, counted among those that the connection holds unless they are few.
+    /// The response has come, and its end is to be observed.
+    pub(super) fn observe(&self, observed: Option<Box<Observed>>) {
+        if let Some(observed) = observed {
+            let _ = self.observed.set(observed);
+        }
+    }
+
+    /// Notes whether all of the response has been handed over, if its end is observed.
+    pub(super) fn note_end(&self, is_end: impl FnOnce() -> bool) {
+        if let Some(observed) = self.observed.get()
+            && is_end()
+        {
+            observed.has_handed_over_all();
+        }
+    }
+
+    /// The same bytes, counted among those that the connection holds unless they are few and the end of the response is not observed.
     pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        if bytes.len() <= HELD_MIN {
-            return bytes;
+        match self.observed.get() {
+            Some(observed) => observed.hands_over(bytes.len()),
+            None if bytes.len() <= HELD_MIN => return bytes,
+            None => {}
         }
         self.activity.hold(bytes.len());
         Bytes::from_owner(Held { bytes, request: Arc::clone(self) })
@@ -73,6 +104,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let _ = self.polled(Poll::Ready(()));
         self.activity.end_request();
+        if let Some(observed) = self.observed.get() {
+            observed.end();
+        }
     }
 }
 
@@ -90,7 +124,14 @@ impl AsRef<[u8]> for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.request.activity.release(self.bytes.len());
-        self.request.takes();
+        let request = &self.request;
+        request.activity.release(self.bytes.len());
+        request.takes();
+        // With a connection, all that it holds is dropped after its stream.
+        if let Some(observed) = request.observed.get()
+            && !request.activity.is_closed()
+        {
+            observed.takes(self.bytes.len());
+        }
     }
 }

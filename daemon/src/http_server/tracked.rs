@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use super::activity::Activity;
 use super::http2_connection::Requests;
 use super::in_flight::{HTTP2_PIECE_MAX, InFlight, PIECE_MAX};
+use super::response_end::Observed;
 
 /// Counts the requests of a connection.
 pub(super) struct TrackedService<S> {
@@ -34,6 +35,7 @@ pub(super) struct TrackedService<S> {
 impl<S, B> Service<Request<Incoming>> for TrackedService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
 {
     type Response = Response<TrackedBody<B>>;
     type Error = Infallible;
@@ -69,6 +71,7 @@ pin_project! {
 impl<F, B> Future for TrackedResponse<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body<Data = Bytes>,
 {
     type Output = Result<Response<TrackedBody<B>>, Infallible>;
 
@@ -84,6 +87,10 @@ where
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let (piece_max, in_flight) = (*this.piece_max, this.in_flight.take());
+        if let Some(in_flight) = &in_flight {
+            in_flight.observe(Observed::find(response.extensions_mut()));
+            in_flight.note_end(|| response.body().is_end_stream());
+        }
         Poll::Ready(Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), piece_max, in_flight })))
     }
 }
@@ -108,21 +115,27 @@ impl<B: Body<Data = Bytes>> Body for TrackedBody<B> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = self.project();
+        let mut this = self.project();
         let Some(in_flight) = this.in_flight else { return this.body.poll_frame(context) };
         let polled = if this.rest.is_empty() {
-            this.body.poll_frame(context)
+            this.body.as_mut().poll_frame(context)
         } else {
             Poll::Ready(Some(Ok(Frame::data(std::mem::take(this.rest)))))
         };
-        in_flight.polled(polled).map_ok(|frame| {
+        let polled = in_flight.polled(polled).map_ok(|frame| {
             frame.map_data(|mut bytes| {
                 if bytes.len() > *this.piece_max {
                     *this.rest = bytes.split_off(*this.piece_max);
                 }
                 in_flight.hold(bytes)
             })
-        })
+        });
+        in_flight.note_end(|| match &polled {
+            Poll::Ready(Some(Ok(_))) => this.rest.is_empty() && this.body.is_end_stream(),
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        });
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -152,7 +165,7 @@ impl TrackedStream {
     fn wrote(&self, length: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => self.activity.wrote(bytes, bytes < length),
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Err(_)) => self.activity.close(),
             Poll::Pending => self.activity.wrote(0, true),
         }
         written
@@ -161,6 +174,7 @@ impl TrackedStream {
 
 impl Drop for TrackedStream {
     fn drop(&mut self) {
+        self.activity.close();
         if self.activity.is_blocked() {
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::{Acceptor, NoServerSessionStorage};
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -33,6 +33,8 @@ pub struct TlsSession {
     pub server_name: Option<Box<str>>,
     /// The certificate for that name, or the default.
     pub certificate: Arc<Certificate>,
+    /// The version of TLS, such as `TLSv1.3`.
+    pub version: &'static str,
 }
 
 impl TlsAcceptor {
@@ -70,7 +72,11 @@ impl TlsAcceptor {
             return Err(refuse(&mut start.io, alert, reason).await);
         };
         let stream = start.into_stream(Arc::clone(&self.config)).await?;
-        Ok((stream, TlsSession { server_name, certificate }))
+        let version = match stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        };
+        Ok((stream, TlsSession { server_name, certificate, version }))
     }
 }
 

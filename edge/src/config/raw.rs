@@ -14,7 +14,7 @@ use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName, KeyPin};
 
-use super::{ByteSize, CertificateFiles, Config, OriginUrl};
+use super::{AccessLogPathError, ByteSize, CertificateFiles, Config, OriginUrl, RawAccessLog};
 
 /// The fields of a configuration file. Unknown fields are errors.
 #[derive(Debug, Deserialize)]
@@ -47,6 +47,7 @@ pub struct RawConfig {
     pub insecure: bool,
     #[serde(default)]
     pub limits: RawHttpLimits,
+    pub access_log: Option<RawAccessLog>,
 }
 
 /// Why a configuration is invalid.
@@ -61,6 +62,9 @@ pub enum ConfigError {
     /// The limits of listeners for readers.
     #[error("invalid section `[limits]`")]
     Limits(#[from] HttpLimitsError),
+    /// The access log.
+    #[error("invalid section `[access_log]`")]
+    AccessLog(#[from] AccessLogPathError),
     /// The bandwidth of prefetching is 0.
     #[error(
         "invalid `prefetch_bandwidth` `0`: expected bytes per second, such as \"5MiB\"; without the setting there is no limit"
@@ -114,6 +118,7 @@ impl TryFrom<RawConfig> for Config {
             limits: HttpLimits { has_bodies: false, ..raw.limits.try_into()? },
             disk_cache: raw.disk_cache.unwrap_or(Self::DISK_CACHE),
             prefetch_bandwidth: raw.prefetch_bandwidth.map(bandwidth).transpose()?,
+            access_log: raw.access_log.map(TryInto::try_into).transpose()?,
             lame_duck: raw.lame_duck_seconds.map_or(Duration::ZERO, Duration::from_secs),
             drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
         })
@@ -123,8 +128,10 @@ impl TryFrom<RawConfig> for Config {
 #[cfg(test)]
 mod tests {
     use verge_daemon::config::placeholders;
+    use verge_daemon::error_chain;
 
     use super::*;
+    use crate::config::{AccessLogConfig, AccessLogFormat, LogDestination};
 
     const TOKEN: &str = "vrg_00000000000000000000000000000000000000009692e67b";
 
@@ -144,7 +151,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Config, String> {
         let raw: RawConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-        Config::try_from(raw).map_err(|error| error.to_string())
+        Config::try_from(raw).map_err(|error| error_chain(&error))
     }
 
     #[test]
@@ -204,6 +211,37 @@ mod tests {
             let error = config(&format!("private_hosts = {wrong}")).unwrap_err();
             assert!(error.contains("private_hosts") && error.contains("invalid domain"), "{error}");
         }
+    }
+
+    #[test]
+    fn access_log_is_off_and_json_unless_it_is_set() {
+        assert_eq!(config("").unwrap().access_log, None);
+        let set = |section: &str| config(&format!("[access_log]\n{section}")).map(|config| config.access_log.unwrap());
+        let file = LogDestination::File("/var/log/verge/access.log".into());
+        assert_eq!(
+            set("path = \"/var/log/verge/access.log\"").unwrap(),
+            AccessLogConfig { destination: file, format: AccessLogFormat::Json }
+        );
+        assert_eq!(
+            set("path = \"-\"\nformat = \"combined\"").unwrap(),
+            AccessLogConfig { destination: LogDestination::Stdout, format: AccessLogFormat::Combined }
+        );
+        for (section, reason) in [
+            ("", "missing field `path`"),
+            ("path = \"\"", "invalid section `[access_log]`: invalid `path` ``: expected a file"),
+            ("path = \"-\"\nformat = \"xml\"", "unknown variant `xml`, expected `json` or `combined`"),
+            ("path = \"-\"\nfile = \"x\"", "unknown field `file`, expected `path` or `format`"),
+        ] {
+            let error = set(section).unwrap_err();
+            assert!(error.contains(reason), "{section}: {error}");
+        }
+        // The sample, with the section uncommented.
+        let sample = include_str!("../../edge.sample.toml");
+        let section = sample.split("\n# [access_log]\n").nth(1).unwrap();
+        assert!(
+            section.contains("\n# path = \"/var/log/verge/access.log\"\n")
+                && section.contains("\n# format = \"json\"\n")
+        );
     }
 
     #[test]

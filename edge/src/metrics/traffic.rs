@@ -25,6 +25,11 @@ pub(crate) enum CacheResult {
 
 impl CacheResult {
     const LABELS: [&'static str; 4] = ["memory", "disk", "origin", "none"];
+
+    /// Its name in metrics and logs.
+    pub(crate) fn name(self) -> &'static str {
+        Self::LABELS[self as usize]
+    }
 }
 
 const STATUS_LABELS: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -63,6 +68,11 @@ impl Traffic {
         Self { site, requests: requests.clone(), counters: Default::default(), bytes, canary: None }
     }
 
+    /// The site. Empty: requests without a site.
+    pub(crate) fn site(&self) -> &str {
+        &self.site
+    }
+
     /// The counters of the same site, which count for a canary besides.
     pub(crate) fn with_canary(&self, canary: CanaryCounters) -> Self {
         let Self { site, requests, counters, bytes, .. } = self;
@@ -92,7 +102,7 @@ impl Traffic {
             _ => 3,
         };
         let counter = self.counters[class][cache as usize].get_or_init(|| {
-            let (status, cache) = (STATUS_LABELS[class], CacheResult::LABELS[cache as usize]);
+            let (status, cache) = (STATUS_LABELS[class], cache.name());
             self.requests.get_or_create_owned(&RequestLabels { site: self.site.clone(), status, cache })
         });
         counter.inc();

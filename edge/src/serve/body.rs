@@ -12,7 +12,7 @@ use verge_protocol::{Blob, Coding};
 
 use super::response_head::BodySpan;
 use crate::cache::{BlobCache, Unavailable, UnderWay};
-use crate::metrics::Traffic;
+use crate::metrics::{CacheResult, Traffic};
 use crate::table::Resource;
 
 /// Blobs read concurrently for one reader: the next one to send, and the one after it. With the one that the connection is
@@ -26,6 +26,7 @@ pub(crate) struct ResponseBody {
     /// Bytes that have not been sent.
     remaining: u64,
     traffic: Option<Arc<Traffic>>,
+    cache: CacheResult,
     _under_way: Option<UnderWay>,
 }
 
@@ -37,18 +38,20 @@ enum Source {
 
 impl ResponseBody {
     /// An empty body.
-    pub(super) fn empty() -> Self {
-        Self { source: Source::Empty, remaining: 0, traffic: None, _under_way: None }
+    pub(super) fn empty(cache: CacheResult) -> Self {
+        Self { source: Source::Empty, remaining: 0, traffic: None, cache, _under_way: None }
     }
 
     /// The body of a built-in response. Its bytes are not counted.
     pub(super) fn builtin(bytes: Bytes) -> Self {
-        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None, _under_way: None }
+        let cache = CacheResult::None;
+        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None, cache, _under_way: None }
     }
 
-    /// `first`, then the bytes of `pieces`.
+    /// `first`, which came from `cache`, then the bytes of `pieces`.
     pub(super) fn stream(
         first: Bytes,
+        cache: CacheResult,
         pieces: Pieces,
         blobs: BlobCache,
         traffic: Arc<Traffic>,
@@ -56,14 +59,32 @@ impl ResponseBody {
     ) -> Self {
         let remaining = first.len() as u64 + pieces.remaining();
         if pieces.remaining() == 0 {
-            return Self { source: Source::Bytes(first), remaining, traffic: Some(traffic), _under_way: under_way };
+            let source = Source::Bytes(first);
+            return Self { source, remaining, traffic: Some(traffic), cache, _under_way: under_way };
         }
-        let rest = stream::iter(pieces).map(move |piece| {
+        let waits = blobs.clone();
+        // One after the other: a piece never waits for its turn while the reader has a later one.
+        let in_turn = stream::iter(pieces).then(move |piece| {
+            let blobs = waits.clone();
+            async move {
+                blobs.turn().await;
+                piece
+            }
+        });
+        let rest = in_turn.map(move |piece| {
             let blobs = blobs.clone();
             async move { cut(&blobs.get(piece.digest).await?.0, &piece, &blobs) }.boxed()
         });
         let all = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
-        Self { source: Source::Stream(Box::pin(all)), remaining, traffic: Some(traffic), _under_way: under_way }
+        let source = Source::Stream(Box::pin(all));
+        Self { source, remaining, traffic: Some(traffic), cache, _under_way: under_way }
+    }
+}
+
+impl ResponseBody {
+    /// Where its first blob came from.
+    pub(super) fn cache(&self) -> CacheResult {
+        self.cache
     }
 }
 

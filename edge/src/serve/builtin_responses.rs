@@ -11,6 +11,7 @@ use super::framing::FramingError;
 use super::request_path::RequestPath;
 use super::{cors, former_worker, redirect};
 use crate::cache::Unavailable;
+use crate::metrics::CacheResult;
 
 const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
 /// The methods that every path supports.
@@ -83,7 +84,7 @@ impl BuiltinResponse {
 
     pub(super) fn into_response(self, is_head: bool, common: &CommonHeaders) -> Response<ResponseBody> {
         let length = HeaderValue::from(self.body.len());
-        let body = if is_head { ResponseBody::empty() } else { ResponseBody::builtin(self.body) };
+        let body = if is_head { ResponseBody::empty(CacheResult::None) } else { ResponseBody::builtin(self.body) };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

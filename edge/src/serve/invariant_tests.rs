@@ -211,7 +211,8 @@ impl Fixture {
             https: None,
         };
         let status = serving_status(&watch::Sender::new(AppliedState::default()));
-        let readers = ReaderService::new(sources, vec!["localhost".parse().unwrap()], status, &self.metrics);
+        let domains = vec!["localhost".parse().unwrap()];
+        let readers = ReaderService::new(sources, domains, status, &self.metrics, None);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         readers.for_connection(Connection { peer, tls: None }, None)
     }
@@ -261,7 +262,8 @@ fn ask(service: &ConnectionService, request: &TestRequest) -> Answer {
         builder = builder.header(*name, value);
     }
     let request = builder.body(()).unwrap();
-    let Ok(response) = service.answer(&request, End::WithoutBody).now_or_never().expect("all blobs are in memory");
+    let answer = service.shared.answer(&request, End::WithoutBody, &service.connection, None);
+    let Ok(response) = answer.now_or_never().expect("all blobs are in memory");
     let mut fields = BTreeMap::new();
     for (name, value) in response.headers() {
         let twice = fields.insert(name.to_string(), value.to_str().unwrap().to_owned());

@@ -15,6 +15,7 @@ use super::body::{Pieces, ResponseBody, cut};
 use super::common_headers::{CACHE_STATUS, CommonHeaders, NO_STORE, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG};
 use super::response_head::ResponseHead;
 use super::{builtin_responses, cors};
+use crate::access_log::OpenEntry;
 use crate::cache::{BlobCache, Unavailable, UnderWay};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::{Channel, HeaderScope, PathHeaders, is_for_shared_caches};
@@ -26,6 +27,8 @@ pub(crate) struct ResponseFuture {
     is_private: bool,
     is_indexed: bool,
     hsts: Option<HeaderValue>,
+    /// `None`: the request is not logged.
+    entry: Option<OpenEntry>,
 }
 
 /// What the header rules of a site say about a response.
@@ -71,7 +74,7 @@ impl ResponseFuture {
     }
 
     fn new(response: Either<Ready<Response<ResponseBody>>, BoxFuture<'static, Response<ResponseBody>>>) -> Self {
-        Self { response, rules: None, is_private: false, is_indexed: true, hsts: None }
+        Self { response, rules: None, is_private: false, is_indexed: true, hsts: None, entry: None }
     }
 
     /// Changes the headers as rules say.
@@ -93,6 +96,11 @@ impl ResponseFuture {
     pub(super) fn with_hsts(self, hsts: Option<&HeaderValue>) -> Self {
         Self { hsts: hsts.cloned(), ..self }
     }
+
+    /// Logs the request.
+    pub(super) fn with_entry(self, entry: Option<OpenEntry>) -> Self {
+        Self { entry, ..self }
+    }
 }
 
 impl Future for ResponseFuture {
@@ -100,6 +108,12 @@ impl Future for ResponseFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.response).poll(context).map(|mut response| {
+            if let Some(entry) = self.entry.take() {
+                let (release, cache) = (response.headers().get(VERGE_RELEASE), response.body().cache().name());
+                if let Some(observed) = entry.answered(response.status(), release, cache) {
+                    response.extensions_mut().insert(observed);
+                }
+            }
             if let Some(rules) = self.rules.take() {
                 let scope = rules.scope(response.status());
                 rules.headers.apply(response.headers_mut(), scope, rules.is_tls);
@@ -154,7 +168,8 @@ pub(super) fn respond(
     let Some(body) = head.body else {
         traffic.count_response(head.status, CacheResult::Memory);
         head.headers.insert(CACHE_STATUS, common.hit().clone());
-        return ResponseFuture::ready(response(head.status, head.headers, ResponseBody::empty()));
+        let body = ResponseBody::empty(CacheResult::Memory);
+        return ResponseFuture::ready(response(head.status, head.headers, body));
     };
     let mut pieces = Pieces::of(body);
     let Some(first) = pieces.next() else { unreachable!("a body span is never empty") };
@@ -171,6 +186,7 @@ pub(super) fn respond(
     }
     let common = Arc::clone(common);
     let response = async move {
+        rest.blobs.turn().await;
         match rest.blobs.get(first.digest).await {
             Ok((blob, result)) => rest.send(&first, &blob, result, &common),
             Err(unavailable) => rest.fail(unavailable, &common),
@@ -182,7 +198,7 @@ pub(super) fn respond(
 /// The response with `head`, and without the bytes that it asks for.
 pub(super) fn without_body(mut head: ResponseHead, channel: &Channel) -> ResponseFuture {
     head.headers.insert(VERGE_RELEASE, channel.release().clone());
-    ResponseFuture::ready(response(head.status, head.headers, ResponseBody::empty()))
+    ResponseFuture::ready(response(head.status, head.headers, ResponseBody::empty(CacheResult::None)))
 }
 
 /// Everything of a response but its first blob.
@@ -209,7 +225,7 @@ impl Rest {
         };
         self.traffic.count_response(self.status, result);
         self.headers.insert(CACHE_STATUS, common.cache_status(result).clone());
-        let body = ResponseBody::stream(first, self.pieces, self.blobs, self.traffic, self.under_way);
+        let body = ResponseBody::stream(first, result, self.pieces, self.blobs, self.traffic, self.under_way);
         response(self.status, self.headers, body)
     }
 

@@ -151,3 +151,47 @@ async fn check_config_online_prints_a_line_for_each_check() {
         "{shown}"
     );
 }
+
+/// Adds a section `[access_log]` with this path.
+fn log_access_to(folder: &Path, path: &str) {
+    let file = folder.join("edge.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file, format!("{config}[access_log]\npath = \"{path}\"\n")).unwrap();
+}
+
+#[tokio::test]
+async fn access_log_that_cannot_be_opened_is_an_error_of_check_config_and_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    write_config(folder.path(), "http://127.0.0.1:1", &format!("token = \"{TOKEN}\""));
+    let path = folder.path().join("none/access.log").display().to_string();
+    log_access_to(folder.path(), &path);
+    let (code, _, errors) = check(folder.path(), &[]).await;
+    let error =
+        format!("invalid `path` `{path}` in the section `[access_log]`: its directory does not exist; create it");
+    assert!(code == Some(1) && errors.contains(&error), "{errors}");
+    let mut command = command(folder.path());
+    let started = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let errors = String::from_utf8(started.stderr).unwrap();
+    let error = format!(
+        "error: failed to open the access log {path}: check `path` in the section `[access_log]`: No such file or directory"
+    );
+    assert!(started.status.code() == Some(1) && errors.contains(&error), "{errors}");
+}
+
+#[tokio::test]
+async fn access_log_on_standard_output_has_nothing_but_lines() {
+    let (folder, origin) = (tempfile::tempdir().unwrap(), FakeOrigin::start().await);
+    write_config(folder.path(), &origin.url(), &format!("token = \"{TOKEN}\""));
+    log_access_to(folder.path(), "-");
+    let (log, lines) = (folder.path().join("log"), folder.path().join("lines"));
+    let mut command = command(folder.path());
+    command.stderr(Stdio::from(File::create(&log).unwrap())).stdout(Stdio::from(File::create(&lines).unwrap()));
+    let _process = Process(command.spawn().unwrap());
+    until_logged(folder.path(), &["listening readers=["]).await;
+    let text = std::fs::read_to_string(log).unwrap();
+    let address = text.split("readers=[").nth(1).unwrap().split(']').next().unwrap();
+    let status = reqwest::get(format!("http://{address}/a")).await.unwrap().status().as_u16();
+    until("the line", async || std::fs::read_to_string(&lines).unwrap().ends_with('\n')).await;
+    let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&lines).unwrap()).unwrap();
+    assert_eq!((&line["target"], &line["status"]), (&serde_json::json!("/a"), &serde_json::json!(status)));
+}

@@ -8,7 +8,7 @@ use reqwest::{Certificate, Client};
 use serde_json::json;
 use tempfile::TempDir;
 use verge_daemon::{Clock, Secret};
-use verge_edge::config::CertificateFiles;
+use verge_edge::config::{AccessLogConfig, CertificateFiles};
 use verge_edge::{Config, Edge};
 use verge_protocol::api::TokenOwner;
 use verge_protocol::{Digest, Position};
@@ -63,17 +63,24 @@ const START_OF_1975: u64 = 157_766_400_000;
 impl Secured {
     /// With a certificate in files, as the operator's own.
     pub(super) async fn start() -> Self {
-        let mut started = Self::bind(true).await;
+        let mut started = Self::bind(true, None).await;
+        started.wait_until_served().await;
+        started
+    }
+
+    /// Likewise, with an access log.
+    pub(super) async fn with_access_log(access_log: AccessLogConfig) -> Self {
+        let mut started = Self::bind(true, Some(access_log)).await;
         started.wait_until_served().await;
         started
     }
 
     /// With certificates of the fleet only.
     pub(super) async fn of_the_fleet() -> Self {
-        Self::bind(false).await
+        Self::bind(false, None).await
     }
 
-    async fn bind(has_own: bool) -> Self {
+    async fn bind(has_own: bool, access_log: Option<AccessLogConfig>) -> Self {
         let origin = FakeOrigin::start().await;
         origin.set_token_owner(TokenOwner::Edge(EDGE.parse().unwrap()));
         origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[]);
@@ -82,7 +89,7 @@ impl Secured {
         let files = CertificateFiles { chain: file("chain.pem"), key: file("key.pem") };
         write(&files, &authority.issue(&[DEMO]));
         let certificates = if has_own { vec![files.clone()] } else { Vec::new() };
-        let config = config(&origin, &file("data"), certificates);
+        let config = Config { access_log, ..config(&origin, &file("data"), certificates) };
         let clock = Clock::manual(Clock::system().now());
         let edge = Edge::bind_with_clock(config.clone(), clock.clone()).await.unwrap();
         Self { origin, edge, authority, files, clock, config, directory }

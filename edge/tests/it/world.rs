@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use verge_daemon::{Clock, Secret};
-use verge_edge::config::ByteSize;
+use verge_edge::config::{AccessLogConfig, ByteSize};
 use verge_edge::{Config, Edge};
 use verge_protocol::{Digest, Position, Timestamp};
 use verge_test_kit::{FakeOrigin, STUCK, TOKEN, in_time, until};
@@ -38,6 +38,16 @@ impl World {
         let (directory, disk_cache, clock) = (tempfile::tempdir().unwrap(), ByteSize(0), Clock::system());
         let small = Config { memory_cache: ByteSize(0), memory_in_flight, ..config(&origin, &directory, disk_cache) };
         let edge = Edge::bind_with_clock(small, clock.clone()).await.unwrap();
+        let reader = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        Self { origin, edge, directory, clock, reader, disk_cache }
+    }
+
+    /// A cold edge with an access log.
+    pub(super) async fn with_access_log(access_log: AccessLogConfig) -> Self {
+        let origin = FakeOrigin::start().await;
+        let (directory, disk_cache, clock) = (tempfile::tempdir().unwrap(), ByteSize(0), Clock::system());
+        let logged = Config { access_log: Some(access_log), ..config(&origin, &directory, disk_cache) };
+        let edge = Edge::bind_with_clock(logged, clock.clone()).await.unwrap();
         let reader = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         Self { origin, edge, directory, clock, reader, disk_cache }
     }

@@ -1,0 +1,186 @@
+//! The access log: a line for each request of a reader, written once its response has ended.
+//!
+//! ```text
+//! request ──► OpenEntry ──► response ──► its end ──► line ──► queue ──► writer ──► file
+//! ```
+//!
+//! Readers wait for nothing: a line is formatted where its response ends, and added to a queue of bounded size ([`queue`]); one thread writes it
+//! ([`writer`]). What a line is, is a pure function ([`line`]).
+
+mod line;
+mod output;
+mod queue;
+mod writer;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use prometheus_client::metrics::counter::Counter;
+use tokio::time::Instant;
+use verge_daemon::Clock;
+use verge_daemon::http_server::{ObservedBy, ResponseEnd, ResponseObserver};
+use verge_protocol::{ChannelName, Timestamp};
+
+use self::line::Line;
+use self::output::Output;
+use self::queue::Queue;
+use crate::config::{AccessLogConfig, AccessLogFormat};
+
+pub(crate) use self::writer::Writer;
+
+/// Lines that wait to be written, in bytes: what a busy edge logs in the seconds for which a disk may stand still.
+const QUEUE_BYTES: usize = 4 << 20;
+
+/// The access log of an edge. Clones share it.
+#[derive(Clone)]
+pub(crate) struct AccessLog(Arc<Shared>);
+
+struct Shared {
+    queue: Arc<Queue>,
+    format: AccessLogFormat,
+    clock: Clock,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+impl AccessLog {
+    /// Opens the log, with the counter of lines that are dropped.
+    pub(crate) fn open(config: &AccessLogConfig, clock: Clock, dropped: Counter) -> io::Result<(Self, Writer)> {
+        let queue = Arc::new(Queue::new(QUEUE_BYTES, dropped));
+        let writer = Writer::start(Arc::clone(&queue), Output::open(&config.destination)?)?;
+        Ok((Self(Arc::new(Shared { queue, format: config.format, clock })), writer))
+    }
+
+    /// The entry of a request that begins, over TLS of this version.
+    pub(crate) fn begin<B>(&self, request: &Request<B>, remote: IpAddr, tls: Option<&'static str>) -> OpenEntry {
+        let headers = request.headers();
+        let first = |name| headers.get(name).cloned();
+        OpenEntry(Some(Box::new(Entry {
+            log: self.clone(),
+            time: self.0.clock.now(),
+            begun: Instant::now(),
+            remote: remote.to_canonical(),
+            tls,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            host: host_field(request.uri(), headers),
+            referer: first(header::REFERER),
+            user_agent: first(header::USER_AGENT),
+            site: None,
+            channel: None,
+            release: None,
+            status: None,
+            cache: NO_CACHE,
+        })))
+    }
+}
+
+/// The cache result of a response that is not a file's.
+const NO_CACHE: &str = "none";
+
+/// The host as the client has sent it, but for the authority of the target.
+fn host_field(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    match uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => headers.get(header::HOST).cloned(),
+    }
+}
+
+/// What is known of a request.
+struct Entry {
+    log: AccessLog,
+    time: Timestamp,
+    begun: Instant,
+    remote: IpAddr,
+    tls: Option<&'static str>,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    site: Option<String>,
+    channel: Option<ChannelName>,
+    release: Option<HeaderValue>,
+    status: Option<StatusCode>,
+    cache: &'static str,
+}
+
+impl Entry {
+    fn write(&self, end: ResponseEnd) {
+        let target = match self.uri.path_and_query() {
+            Some(path_and_query) => path_and_query.as_str(),
+            // Of `CONNECT`.
+            None => self.uri.authority().map_or("", http::uri::Authority::as_str),
+        };
+        let line = Line {
+            time: self.time,
+            remote: self.remote,
+            host: self.host.as_ref().map(HeaderValue::as_bytes),
+            method: self.method.as_str().as_bytes(),
+            target: target.as_bytes(),
+            protocol: self.version,
+            status: self.status.map(|status| status.as_u16()),
+            sent_bytes: end.sent_bytes,
+            duration: self.begun.elapsed(),
+            is_complete: end.is_complete,
+            site: self.site.as_deref(),
+            channel: self.channel.as_ref().map(ChannelName::as_str),
+            release: self.release.as_ref().and_then(|release| release.to_str().ok()),
+            cache: self.cache,
+            tls: self.tls,
+            referer: self.referer.as_ref().map(HeaderValue::as_bytes),
+            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+        };
+        let log = &self.log.0;
+        log.queue.push(&line.text(log.format));
+    }
+}
+
+impl ResponseObserver for Entry {
+    fn ended(&self, end: ResponseEnd) {
+        self.write(end);
+    }
+}
+
+/// The entry of a request without a response. If it is dropped, the client has left.
+pub(crate) struct OpenEntry(Option<Box<Entry>>);
+
+impl OpenEntry {
+    /// Notes the site and channel of the host.
+    pub(crate) fn set_host(&mut self, site: &str, channel: Option<&ChannelName>) {
+        if let Some(entry) = &mut self.0 {
+            entry.site = Some(site.to_owned());
+            entry.channel = channel.cloned();
+        }
+    }
+
+    /// Notes the response. The observer that is returned writes the line when the response has ended.
+    pub(crate) fn answered(
+        mut self,
+        status: StatusCode,
+        release: Option<&HeaderValue>,
+        cache: &'static str,
+    ) -> Option<ObservedBy> {
+        let mut entry = self.0.take()?;
+        entry.status = Some(status);
+        entry.release = release.cloned();
+        entry.cache = cache;
+        Some(ObservedBy(Arc::new(*entry)))
+    }
+}
+
+impl Drop for OpenEntry {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0.take() {
+            entry.write(ResponseEnd { sent_bytes: 0, is_complete: false });
+        }
+    }
+}
