@@ -118,10 +118,14 @@ impl BlobCache {
         digests.for_each(|digest| self.tiers.memory.remove(digest));
     }
 
-    /// Waits while memory is short and the readers of the address have more than their share.
-    pub(crate) async fn turn(&self) {
-        if let Some(share) = &self.share {
-            share.turn(&self.tiers.budget, || self.tiers.memory.evict()).await;
+    /// Waits while memory is short and the readers of the address have more than their share, unless the blob is in memory or about to be.
+    pub(crate) async fn turn(&self, digest: &Digest) {
+        let Some(share) = &self.share else { return };
+        let tiers = &self.tiers;
+        let has_to_wait =
+            || share.is_exceeded(&tiers.budget) && !tiers.memory.has(digest) && !tiers.in_flight.has(digest);
+        if has_to_wait() {
+            tiers.budget.wait_while(has_to_wait, || tiers.memory.evict()).await;
         }
     }
 
@@ -161,13 +165,14 @@ impl Tiers {
         let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
         let room = self.room(&mut wanted).await;
         match self.upstream.blob(digest).await {
-            Ok(blob) => {
+            Ok((blob, pack)) => {
                 let blob = room.hold(blob);
                 self.insert_into_memory(blob.clone());
                 // Readers are answered now; the fetch stays in flight until the blob is on disk, so that it is not fetched again
                 // in between.
                 completer.complete(Ok((blob.clone(), CacheResult::Origin)));
-                if let Some(Err(error)) = self.disk.run_blocking(move |store| store.put_blob(&blob)).await {
+                let write = self.disk.run_blocking(move |store| store.put_blob(&blob));
+                if let (Some(Err(error)), ()) = tokio::join!(write, pack.end()) {
                     // Logged as an error by the store, once until a write succeeds.
                     tracing::debug!(%digest, %error, "failed to write a blob to disk");
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
@@ -126,7 +127,9 @@ impl Upstream {
 
     /// Fetches one blob. An origin that sends something else is skipped like one that is unreachable. A single origin is asked
     /// twice if its answer was cut or garbled in transit, but once if it does not have the blob.
-    pub(crate) async fn blob(&self, digest: Digest) -> Result<Blob, UpstreamError> {
+    ///
+    /// The end of the answer may be yet to come: [`PackReader::end`] waits for it, after which its connection is used again.
+    pub(crate) async fn blob(&self, digest: Digest) -> Result<(Blob, PackReader), UpstreamError> {
         let attempt = |origin| async move { single(self.pack_from(origin, &[digest]).await?, digest).await }.boxed();
         let fetch = || self.origins.first(attempt);
         match fetch().await {
@@ -171,6 +174,12 @@ pub(crate) struct PackReader {
 }
 
 impl PackReader {
+    /// Waits for the end, if it comes soon, so that the connection is used again: another one would cost more than the wait.
+    pub(crate) async fn end(mut self) {
+        const SOON: Duration = Duration::from_secs(1);
+        let _ = tokio::time::timeout(SOON, self.next()).await;
+    }
+
     /// The next frame; `None` at the end of a complete pack. After an error the pack is unusable.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, UpstreamError> {
         loop {
@@ -187,14 +196,10 @@ impl PackReader {
     }
 }
 
-/// The only blob of a pack. Does not wait for the end of the pack: the blob is verified already.
-async fn single(mut pack: PackReader, digest: Digest) -> Result<Blob, UpstreamError> {
+/// The only blob of a pack, and the pack, whose end may be yet to come: the blob is verified already.
+async fn single(mut pack: PackReader, digest: Digest) -> Result<(Blob, PackReader), UpstreamError> {
     match pack.next().await? {
-        Some(Frame::Blob(blob)) if blob.digest() == digest => {
-            // Read the end if it has arrived already, so that the connection can be reused.
-            let _ = pack.next().now_or_never();
-            Ok(blob)
-        }
+        Some(Frame::Blob(blob)) if blob.digest() == digest => Ok((blob, pack)),
         _ => Err(UpstreamError::MissingBlob(digest)),
     }
 }

@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use verge_protocol::Blob;
 use verge_protocol::blob::BLOB_MAX;
 
 /// How often a blob that waits for memory looks for what can be dropped.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How often a reader that has to wait for its turn looks, at least, and so much longer for each such reader.
+const LOOK_MIN: Duration = Duration::from_millis(10);
+const LOOK_OF_EACH: Duration = Duration::from_micros(100);
 
 /// After how many looks others have to give way: a second.
 const PATIENCE: u32 = 20;
@@ -72,9 +77,21 @@ impl Budget {
         Counted::one_of(&self.wanted)
     }
 
-    /// Counts a reader that waits for it to be ample.
-    pub(super) fn wait(&self) -> Counted {
-        Counted::one_of(&self.waiting)
+    /// Waits while a reader has to. Meanwhile `make_room` is called again and again.
+    ///
+    /// Nobody queues: the future of a reader that takes nothing is not polled, and would keep those behind it.
+    pub(super) async fn wait_while(&self, has_to: impl Fn() -> bool, make_room: impl Fn()) {
+        let waiting = Counted::one_of(&self.waiting);
+        let mut told_at = Instant::now();
+        while has_to() {
+            make_room();
+            let look = LOOK_MIN.max(LOOK_OF_EACH * waiting.all());
+            tokio::time::sleep(look.mul_f64(rand::random_range(0.5..1.5))).await;
+            if told_at.elapsed() >= LOOK * PATIENCE {
+                self.exhausted.notify_one();
+                told_at = Instant::now();
+            }
+        }
     }
 
     /// Whether little is left once all that is wanted is there.
@@ -96,7 +113,7 @@ impl Budget {
                 return Room(room.expect("the semaphore is never closed"));
             }
             if looks % PATIENCE == 0 {
-                self.is_exhausted();
+                self.exhausted.notify_one();
             }
         }
         unreachable!("a wait ends with room")
@@ -107,11 +124,6 @@ impl Budget {
         let bytes = u32::try_from(part.len()).ok()?;
         let room = Arc::clone(&self.free).try_acquire_many_owned(bytes).ok()?;
         Some(Bytes::from_owner(Copied { bytes: part.into(), _room: room }))
-    }
-
-    /// Notes that somebody has waited for a second.
-    pub(super) fn is_exhausted(&self) {
-        self.exhausted.notify_one();
     }
 
     /// Waits until somebody has waited for a second.

@@ -23,6 +23,11 @@ impl Memory {
         self.0.get(digest)
     }
 
+    /// Whether it is there, without a use of it.
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        self.0.contains_key(digest)
+    }
+
     pub(super) fn insert(&self, blob: Blob) {
         self.0.insert(blob.digest(), blob);
     }

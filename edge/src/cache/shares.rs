@@ -4,21 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::budget::Budget;
 
 /// With more responses under way than these, the readers of an address wait while memory is short.
 const FAIR: usize = 16;
-
-/// How often those who wait look whether they still have to: at least this, and so much for each of them.
-const LOOK: Duration = Duration::from_millis(10);
-const LOOK_OF_EACH: Duration = Duration::from_micros(100);
-
-/// After how long others have to give way.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The shares of all addresses that have connections.
 #[derive(Default)]
@@ -57,27 +47,8 @@ impl Share {
         UnderWay(self.clone())
     }
 
-    /// Waits while memory is short and the address has more than its share under way. Meanwhile `make_room` is called again and again.
-    ///
-    /// Nobody queues: the future of a reader that takes nothing is not polled, and would keep those behind it.
-    pub(super) async fn turn(&self, budget: &Budget, make_room: impl Fn()) {
-        if !self.has_to_wait(budget) {
-            return;
-        }
-        let waiting = budget.wait();
-        let mut told_at = Instant::now();
-        while self.has_to_wait(budget) {
-            make_room();
-            let look = LOOK.max(LOOK_OF_EACH * waiting.all());
-            tokio::time::sleep(look.mul_f64(rand::random_range(0.5..1.5))).await;
-            if told_at.elapsed() >= PATIENCE {
-                budget.is_exhausted();
-                told_at = Instant::now();
-            }
-        }
-    }
-
-    fn has_to_wait(&self, budget: &Budget) -> bool {
+    /// Whether the address has to wait: memory is short, and it has more than its share under way.
+    pub(super) fn is_exceeded(&self, budget: &Budget) -> bool {
         self.0.responses.load(Relaxed) > FAIR && budget.is_short()
     }
 }
@@ -118,10 +89,11 @@ mod tests {
         let _one = shares.of(modest).begin();
         let hold = async |byte| budget.room(|| {}).await.hold(Blob::of(vec![byte; BLOB_MAX].into()).unwrap());
         let _held = [hold(1).await, hold(2).await];
-        shares.of(greedy).turn(&budget, || {}).await;
+        assert!(!shares.of(greedy).is_exceeded(&budget));
         let last = hold(3).await;
-        shares.of(modest).turn(&budget, || {}).await;
-        let mut waiting = std::pin::pin!(async { shares.of(greedy).turn(&budget, || {}).await });
+        assert!(!shares.of(modest).is_exceeded(&budget));
+        let share = shares.of(greedy);
+        let mut waiting = std::pin::pin!(budget.wait_while(|| share.is_exceeded(&budget), || {}));
         tokio::select! {
             () = waiting.as_mut() => panic!("memory is short"),
             () = budget.exhausted() => {}
@@ -129,8 +101,9 @@ mod tests {
         drop(last);
         waiting.await;
         let _last = hold(3).await;
+        assert!(share.is_exceeded(&budget));
         responses.pop();
-        shares.of(greedy).turn(&budget, || {}).await;
+        assert!(!share.is_exceeded(&budget));
     }
 
     /// Many may be asked for at one moment, when the memory is still free.

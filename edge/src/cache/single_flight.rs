@@ -36,6 +36,11 @@ where
         Self { task_name, tasks, in_flight: InFlight::default() }
     }
 
+    /// Whether a fetch of `key` is in flight.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        lock(&self.in_flight).contains_key(key)
+    }
+
     /// Waits for the fetch of `key`; starts it if none is in flight. `None` if it ended without a result: it panicked or was
     /// aborted.
     ///

@@ -67,7 +67,7 @@ impl ResponseBody {
         let in_turn = stream::iter(pieces).then(move |piece| {
             let blobs = waits.clone();
             async move {
-                blobs.turn().await;
+                blobs.turn(&piece.digest).await;
                 piece
             }
         });

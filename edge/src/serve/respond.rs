@@ -186,7 +186,7 @@ pub(super) fn respond(
     }
     let common = Arc::clone(common);
     let response = async move {
-        rest.blobs.turn().await;
+        rest.blobs.turn(&first.digest).await;
         match rest.blobs.get(first.digest).await {
             Ok((blob, result)) => rest.send(&first, &blob, result, &common),
             Err(unavailable) => rest.fail(unavailable, &common),

@@ -35,6 +35,22 @@ async fn thousand_readers_of_a_cold_blob_cause_one_fetch() {
 }
 
 #[tokio::test]
+async fn connections_to_the_origin_are_used_again_for_cold_blobs() {
+    let world = World::cold().await;
+    let files: Vec<_> = (0..20).map(|number| (format!("{number}.txt"), format!("text {number}"))).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    world.wait_until_served(world.origin.publish("demo/live", 1, &release(&files), &[])).await;
+    let before = world.origin.connections();
+    for (name, text) in files {
+        assert_eq!(world.read(&format!("/{name}")).await, (200, text.to_owned()));
+    }
+    // The next one may be asked for before the last answer has ended.
+    let opened = world.origin.connections() - before;
+    assert!(opened <= 10, "{opened}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn blob_with_wrong_bytes_is_never_served() {
     let world = World::cold().await;
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use verge_daemon::http_server::{HttpLimits, serve};
+use verge_daemon::http_server::{HttpLimits, serve_connections};
 use verge_daemon::{Tasks, listen, sealing};
 use verge_protocol::api::{BlobsRequest, ErrorBody, SecretsAnswer, SecretsRequest, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
@@ -89,6 +90,8 @@ struct Shared {
     gate: watch::Sender<bool>,
     /// How many more blobs are sent; `None`: no limit.
     blobs_left: watch::Sender<Option<usize>>,
+    /// Connections that were accepted.
+    connections: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -109,7 +112,8 @@ impl FakeOrigin {
     pub async fn start() -> Self {
         let data = Arc::new(Mutex::new(Data { generation: 1, ..Data::default() }));
         let (changed, gate) = (watch::Sender::new(()), watch::Sender::new(true));
-        let shared = Shared { data, changed, gate, blobs_left: watch::Sender::new(None) };
+        let (blobs_left, connections) = (watch::Sender::new(None), Arc::default());
+        let shared = Shared { data, changed, gate, blobs_left, connections };
         let mut origin = Self { shared, address: "127.0.0.1:0".parse().unwrap(), tasks: None };
         origin.go_online().await;
         origin
@@ -135,8 +139,17 @@ impl FakeOrigin {
             .route("/v1/secrets", post(secrets))
             .route("/v1/token", get(token_owner))
             .with_state(self.shared.clone());
-        serve("origin", listener, &HttpLimits::default(), &tasks, TowerToHyperService::new(router));
+        let connections = Arc::clone(&self.shared.connections);
+        serve_connections("origin", listener, None, &HttpLimits::default(), &tasks, move |_| {
+            connections.fetch_add(1, Ordering::Relaxed);
+            TowerToHyperService::new(router.clone())
+        });
         self.tasks = Some(tasks);
+    }
+
+    /// How many connections it has accepted.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Its URL, without a trailing slash.
