@@ -13,6 +13,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -238,6 +239,8 @@ def main():
         names.remove(name)
     resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
     os.sched_setaffinity(0, {CLIENT_CORE})
+    # So that the servers end with this program.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder, world = Path(tempfile.mkdtemp(prefix="verge-edge-")), None
     folder.chmod(0o755)
     try:
