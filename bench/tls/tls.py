@@ -11,69 +11,24 @@ import argparse
 import os
 import random
 import resource
-import re
 import shutil
-import signal
 import socket
 import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rollout"))
+BENCH = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(BENCH), str(BENCH / "rollout")]
 
 from fleet import ROOT, SITE, Fleet  # noqa: E402
+from server import CLIENT_CORE, Server, free_port, report, require, spawn  # noqa: E402
 
 HOST = f"{SITE}.localhost"
-SERVER_CORE, CLIENT_CORE = 0, 1
 FILES = {"small": 512, "large": 222 * 1024}
-TICK = os.sysconf("SC_CLK_TCK")
 IDLE = 10_000
-
-
-class Server:
-    """A process and its children. Close it."""
-
-    def __init__(self, name, port, process):
-        self.name, self.port, self.process = name, port, process
-
-    def pids(self):
-        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
-        return [self.process.pid, *map(int, children)]
-
-    def cpu_seconds(self):
-        def of(pid):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            return sum(map(int, fields[11:15])) / TICK
-
-        return sum(map(of, self.pids()))
-
-    def memory(self):
-        """In bytes, without what processes share."""
-        of = lambda pid: int(re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
-        return 1024 * sum(map(of, self.pids()))
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def spawn(command, log, environment=()):
-    with open(log, "wb") as output:
-        return subprocess.Popen(["taskset", "-c", str(SERVER_CORE), *map(str, command)], stdout=output, stderr=output, env={**os.environ, **dict(environment)})
 
 
 def nginx(folder, site):
@@ -242,9 +197,8 @@ def main():
     parser.add_argument("--servers", default="verge nginx h2o caddy floor", help="separated by spaces")
     parser.add_argument("--binaries", type=Path, default=ROOT / "target/release")
     arguments = parser.parse_args()
-    missing = [name for name in [*arguments.servers.split(), "h2load", "openssl", "taskset"] if name not in ["verge", "floor"] and not shutil.which(name)]
-    if missing:
-        sys.exit(f"missing: {' '.join(missing)} (Debian packages nginx, h2o, caddy, nghttp2-client)")
+    peers = [name for name in arguments.servers.split() if name not in ["verge", "floor"]]
+    require([*peers, "h2load", "openssl", "taskset"], "nginx, h2o, caddy, nghttp2-client")
     resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
     folder, fleet, servers = Path(tempfile.mkdtemp(prefix="verge-tls-")), None, []
     site = folder / "site"
@@ -275,7 +229,7 @@ def main():
                     count = run(server)
                     micros = (server.cpu_seconds() - before) / count * 1e6
                     results.setdefault((workload, server.name), []).append(micros)
-        report(results, servers)
+        report("µs of CPU", results, WORKLOADS, servers)
         print(f"\nidle connections over TLS, {IDLE:,} each:\n\n| server | MiB | KiB for each |\n| --- | ---: | ---: |")
         for server in servers:
             used = idle(server)
@@ -297,21 +251,6 @@ def wait_for(server):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-
-
-def report(results, servers):
-    """CPU time, and as a multiple of that of the first server."""
-    print(f"| µs of CPU | {' | '.join(server.name for server in servers)} |")
-    print(f"| --- |{' ---: |' * len(servers)}")
-    for workload in WORKLOADS:
-        own = statistics.median(results[workload, servers[0].name])
-
-        def cell(server):
-            values = results[workload, server.name]
-            median = statistics.median(values)
-            return f"{median:.1f} ({min(values):.1f}–{max(values):.1f}), {median / own:.2f}"
-
-        print(f"| {workload} | {' | '.join(map(cell, servers))} |", flush=True)
 
 
 if __name__ == "__main__":
