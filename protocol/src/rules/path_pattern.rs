@@ -180,7 +180,8 @@ impl PathPattern {
 }
 
 impl Segment {
-    fn is_wildcard(&self) -> bool {
+    /// Whether it may stand for any number of segments.
+    pub(super) fn is_wildcard(&self) -> bool {
         matches!(self, Self::Wildcard | Self::Prefix(_))
     }
 }
