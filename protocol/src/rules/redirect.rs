@@ -232,7 +232,7 @@ impl Redirect {
     }
 
     /// The parameters that the query must have, with their values; `None` for any value.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.query.iter().map(|(name, value)| match value {
             QueryValue::Is(text) => (&**name, Some(&**text)),
             QueryValue::Any(_) => (&**name, None),
