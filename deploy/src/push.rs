@@ -262,6 +262,7 @@ pub(crate) fn print_skipped(skipped: &[Skipped], output: &Output) {
         let kind = match reason {
             SkipReason::Hidden => "hidden files",
             SkipReason::Junk => "development files",
+            SkipReason::ServerCode => "server code, which is not run",
             SkipReason::Ignored => "files in .assetsignore",
         };
         let more = skipped.len().saturating_sub(SKIPPED_SHOWN);

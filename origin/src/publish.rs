@@ -12,6 +12,7 @@ mod error;
 mod examiner;
 mod file_format;
 mod former_scripts;
+mod incompressible;
 mod inheritance;
 mod lifetime;
 mod manifest_builder;

@@ -19,6 +19,9 @@ pub(super) fn warning(build: &Build, page: &LinkingPage<'_>) -> Option<String> {
     {
         return Some(format!("no reader sees {path}: `{rule}` applies to all paths without a file"));
     }
+    if let Some(warning) = page_of_folder(build, path) {
+        return Some(warning);
+    }
     let paths = match &build.fallback {
         Fallback::SinglePage { path: app } if path == app => "all routes of the app",
         Fallback::SinglePage { path: app } if is_not_found && !is_target(build, path.as_str()) => {
@@ -34,6 +37,18 @@ pub(super) fn warning(build: &Build, page: &LinkingPage<'_>) -> Option<String> {
         "{path} answers for {paths}, but loads `{}`, which is relative to the path: begin it with `/`, or add `<base href=\"/\">`",
         link.url
     ))
+}
+
+/// What is said of the page of a folder `404`, which some generators write in place of `404.html`.
+fn page_of_folder(build: &Build, path: &SitePath) -> Option<String> {
+    let has_other = || build.files.keys().any(|path| path.as_str() == "404.html");
+    let mut targets = build.rules.redirects.iter().map(|rule| rule.to().as_str().trim_matches('/'));
+    let is_unseen = path.as_str() == "404/index.html"
+        && build.fallback == Fallback::NotFound
+        && !has_other()
+        && !targets.any(|target| matches!(target, "404" | "404/index" | "404/index.html"))
+        && rule_for_all_misses(build).is_none();
+    is_unseen.then(|| format!("{path} answers for no other path: paths without a file get 404.html, so write it there"))
 }
 
 /// The rule that leaves no path without an answer, if it is known that it does, and that no rule before it leads to a file that is missing.
@@ -67,14 +82,36 @@ mod tests {
     use super::*;
     use crate::rules::LoadedRules;
 
+    fn build(files: &[&str], redirects: &str) -> Build {
+        let file = |path: &&str| (path.parse().unwrap(), Content::cut(&Bytes::new()).0);
+        let rules = LoadedRules::parse(Some(redirects), None, None, "demo").rules;
+        let (files, fallback) = (files.iter().map(file).collect(), Fallback::NotFound);
+        Build { files, fallback, legacy_service_workers: Vec::new(), html: HtmlPaths::Auto, rules }
+    }
+
     /// The rule that leaves nothing to a 404 page.
     fn rule_of(redirects: &str) -> Option<String> {
-        let file = |path: &str| (path.parse().unwrap(), Content::cut(&Bytes::new()).0);
-        let files = ["404.html", "index.html", "app.html", "d/index.html", "data.json"].map(file).into();
-        let rules = LoadedRules::parse(Some(redirects), None, None, "demo").rules;
-        let (fallback, html) = (Fallback::NotFound, HtmlPaths::Auto);
-        let build = Build { files, fallback, legacy_service_workers: Vec::new(), html, rules };
+        let build = build(&["404.html", "index.html", "app.html", "d/index.html", "data.json"], redirects);
         rule_for_all_misses(&build).map(ToString::to_string)
+    }
+
+    #[test]
+    fn page_of_a_folder_404_is_said_to_be_no_404_page_unless_one_is_there_or_a_rule_names_it() {
+        let warning = |build: &Build, path: &str| page_of_folder(build, &path.parse().unwrap());
+        let files = ["index.html", "404/index.html", "d/404/index.html"];
+        for redirects in ["", "/a / 301", "/* /gone 404"] {
+            assert_eq!(
+                warning(&build(&files, redirects), "404/index.html").as_deref(),
+                Some("404/index.html answers for no other path: paths without a file get 404.html, so write it there")
+            );
+        }
+        for redirects in ["/* /404 404", "/* /404/ 404", "/a/* /404/index.html 410", "/* /index.html 302"] {
+            assert_eq!(warning(&build(&files, redirects), "404/index.html"), None, "{redirects}");
+        }
+        assert_eq!(warning(&build(&[&files[..], &["404.html"]].concat(), ""), "404/index.html"), None);
+        assert_eq!(warning(&build(&files, ""), "d/404/index.html"), None);
+        let app = Fallback::SinglePage { path: "index.html".parse().unwrap() };
+        assert_eq!(warning(&Build { fallback: app, ..build(&files, "") }, "404/index.html"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod missing_target;
 mod replaced_header;
+mod shadowed;
 mod uncaptured_name;
 
 use std::collections::HashSet;
@@ -13,6 +14,7 @@ use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, Spli
 pub(crate) use self::missing_target::has_file;
 use self::missing_target::{AnsweringRules, Missing};
 pub(super) use self::replaced_header::warnings as replaced_headers;
+use self::shadowed::ShadowedRules;
 
 /// How many redirects a browser follows, about.
 const REDIRECTS_MAX: usize = 20;
@@ -23,11 +25,20 @@ const COMPARED_MAX: usize = 5_000_000;
 /// Warns about the redirect rules of a build with these `files`, which are named by where they are written. The page of a single-page app
 /// answers for paths without a file.
 pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_single_page: bool) -> Vec<String> {
+    redirects_within(rules, files, is_single_page, COMPARED_MAX)
+}
+
+/// As [`redirects`], with so many pairs of rules compared at most.
+fn redirects_within(
+    rules: &[(&str, &Redirect)],
+    files: &[&SitePath],
+    is_single_page: bool,
+    budget: usize,
+) -> Vec<String> {
     let files: HashSet<&str> = files.iter().map(|path| path.as_str()).collect();
     let matcher = RedirectMatcher::new(rules.iter().map(|(_, rule)| (*rule).clone()).collect());
     let mut answering = AnsweringRules::new(rules.iter().map(|(_, rule)| *rule));
-    let mut budget = COMPARED_MAX;
-    let mut unchecked = None;
+    let shadowed = ShadowedRules::new(&rules.iter().map(|(_, rule)| *rule).collect::<Vec<_>>(), budget);
     let mut warnings = Vec::new();
     for (index, (source, rule)) in rules.iter().enumerate() {
         let mut warn = |text: String| warnings.push(format!("{source}: {text}"));
@@ -35,7 +46,11 @@ pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_sin
         let is_target_as_meant = !rule.to().has_captures() && uncaptured.is_none();
         if let Some(reason) = from.unmatchable() {
             warn(format!("`{from}` can never match: {reason}"));
-        } else if let Some(earlier) = shadowing(&matcher, index, &mut budget) {
+        } else if from.has_literal_wildcard() {
+            warn(format!(
+                "`{from}` is only for a path with a `*` in it: elsewhere than at the end of a segment, `*` is itself"
+            ));
+        } else if let Some(earlier) = shadowed.by(index) {
             warn(format!("`{rule}` can never apply, because {} comes first: `{}`", rules[earlier].0, rules[earlier].1));
         } else if leads_to_itself(rule) {
             warn(format!("`{rule}` leads to itself, and is ignored"));
@@ -67,11 +82,8 @@ pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_sin
         if is_target_as_meant && !matches!(rule.action(), Action::Redirect(_)) && !has_file(&files, rule) {
             warn(format!("there is no file at `{}`: the response is 404", rule.to()));
         }
-        if budget == 0 {
-            unchecked.get_or_insert(*source);
-        }
     }
-    if let Some(source) = unchecked {
+    if let Some((source, _)) = shadowed.unchecked().map(|index| rules[index]) {
         warnings.push(format!(
             "{source}: too many rules are for the same paths: from here on, those that can never apply are not named"
         ));
@@ -92,23 +104,6 @@ fn file_at(files: &HashSet<&str>, from: &PathPattern) -> Option<String> {
     let name = decoded(from);
     let page = if name.is_empty() { "index".to_owned() } else { name.clone() };
     [name, format!("{page}.html"), format!("{page}.htm")].into_iter().find(|file| files.contains(&**file))
-}
-
-/// A rule before the one at `index` that applies whenever that would. What is compared is taken from `budget`.
-fn shadowing(matcher: &RedirectMatcher, index: usize, budget: &mut usize) -> Option<usize> {
-    let rule = &matcher.rules()[index];
-    let mut candidates: Option<Vec<usize>> = None;
-    for example in rule.from().examples() {
-        let covering = matcher.covering(rule, index, &SplitPath::new(&example), budget);
-        candidates = Some(match candidates {
-            None => covering.into_iter().filter(|earlier| matcher.rules()[*earlier].applies_to_all_of(rule)).collect(),
-            Some(before) => before.into_iter().filter(|earlier| covering.binary_search(earlier).is_ok()).collect(),
-        });
-        if candidates.as_ref().is_some_and(Vec::is_empty) {
-            return None;
-        }
-    }
-    candidates?.into_iter().min()
 }
 
 /// Whether it redirects none of its paths, since it would lead to them. A rule without a host redirects to a URL from all other hosts.
@@ -167,12 +162,16 @@ mod tests {
     use crate::rules::redirects_file;
 
     fn warnings_of(text: &str) -> String {
+        warnings_within(text, COMPARED_MAX)
+    }
+
+    fn warnings_within(text: &str, budget: usize) -> String {
         let rules: Vec<(String, Redirect)> =
             redirects_file::parse(text).map(|(line, rule)| (format!("_redirects:{line}"), rule.unwrap())).collect();
         let rules: Vec<(&str, &Redirect)> = rules.iter().map(|(source, rule)| (&**source, rule)).collect();
         let files: Vec<SitePath> =
             ["index.html", "file.txt", "app/index.html", "page.html"].map(|path| path.parse().unwrap()).into();
-        redirects(&rules, &files.iter().collect::<Vec<_>>(), false).join("\n")
+        redirects_within(&rules, &files.iter().collect::<Vec<_>>(), false, budget).join("\n")
     }
 
     #[test]
@@ -200,6 +199,34 @@ mod tests {
     }
 
     #[test]
+    fn rule_with_a_segment_that_nothing_matches_is_named() {
+        for (from, what) in [
+            ("/old//page", "an empty segment"),
+            ("//h/x", "an empty segment"),
+            ("/c//", "an empty segment"),
+            ("/a/./b", "a dot segment"),
+            ("/a/..", "a dot segment"),
+            ("/%2e/a", "a dot segment"),
+        ] {
+            assert_eq!(
+                warnings_of(&format!("{from} /file.txt 301")),
+                format!("_redirects:1: `{from}` can never match: {what} matches nothing"),
+            );
+            let rule = redirects_file::parse(&format!("{from} /file.txt 301")).next().unwrap().1.unwrap();
+            assert!(rule.captures(&request_of(&SplitPath::new(from))).is_none(), "{from}");
+        }
+        for rule in [
+            "/.* /file.txt 301",
+            "/a%2A* /file.txt 301",
+            "/a%2Ab /file.txt 301",
+            "/..a /file.txt 301",
+            "/a/ /file.txt 301",
+        ] {
+            assert_eq!(warnings_of(rule), "", "{rule}");
+        }
+    }
+
+    #[test]
     fn rule_that_asks_for_more_than_an_earlier_one_is_named() {
         for text in [
             "/q k=1 /b\n/q k=1 j=2 /b 302",
@@ -215,6 +242,19 @@ mod tests {
             "http://a.example/* https://a.example/:splat 301!\nhttp://a.example/x /file.txt",
             "https://a.example/* https://b.example/:splat 301!\nhttps://a.example/x k=1 /file.txt",
             "/x* /y/:splat\n/xy /file.txt",
+            "/blog/* https://blog.x.test/:splat 301\n/blog/post-1 /file.txt 302",
+            "/blog/* https://blog.x.test/:splat 301\n/blog/:p /file.txt 302",
+            "/blog/* https://blog.x.test/:splat 301\n/blog/* /file.txt 302",
+            "/blog/* https://blog.x.test/:splat 301\n/blog /file.txt 302",
+            "/blog/* https://blog.x.test/:splat 301\nhttps://blog.x.test/blog/a /file.txt 302",
+            "/blog/:y/:m/* https://blog.x.test/:m/:splat 301\n/blog/2026/11/a /file.txt 302",
+            "/old/* /:splat 301\n/old/x /file.txt 302",
+            "/shop id=:id /p/:id 301\n/shop id=7 color=red /file.txt 302",
+            "/shop id=:id /p/:id 301\n/shop id=7 /file.txt 302",
+            "/shop id=:id /p/:id 301\n/shop id=2e /file.txt 302",
+            "/index.php p=:id /:id 301\n/index.php p=7 /file.txt 302",
+            "/shop id=:id /p/a-:id 301\n/shop id=a.b lang=a /file.txt 302",
+            "/:a/* https://a.example/:splat 301\n/x* /file.txt 302",
         ] {
             let warnings = warnings_of(text);
             let named = warnings.lines().filter(|line| line.contains("can never apply"));
@@ -234,6 +274,15 @@ mod tests {
             "/:x/a /a/:x\n/a/a /b",
             "/x* /y/:splat\n/x.. /b",
             "/* https://a.example/:splat 301\n/x /b",
+            "/* https://a.example/:splat 301\n/* /b",
+            "/a/b/* /a:splatb 301\n/a/b/* /b",
+            "/a/* /:splat/:splat 301\n/a/* /b",
+            "/:splat/* /:splat 301\n/x* /b",
+            "/shop id=:id /p/:id 301\n/shop /b",
+            "/shop id=:id /p/:id 301\n/shop id=:n /b",
+            "/shop id=:id /p/%:id 301\n/shop id=2e /b",
+            "/shop id=:id /p/.:id 301\n/shop id=. /b",
+            "/shop id=:id /:id 301\n/shop id=shop /b",
             "/* https://a.example/:splat 301\nhttps://a.example/x /b",
             "https://a.example/x /b\n/x /b",
             "https://a.example/x /b\nhttp://a.example/x /b",
@@ -248,10 +297,10 @@ mod tests {
         fn rule_that_can_never_apply_is_found_for_no_request(
             lines in proptest::collection::vec(
                 "(https://a\\.example|http://a\\.example|https://b\\.example)?\
-                 (/|/a|/b|/d|/:x|/\\*|/a/b|/a/\\*|/a\\*|/:x/b|/a/:x|/\\*/b|/a\\*/b|/:x/:y|/a\\.\\.) \
-                 (k=1 |k=:v |k=\\.\\. )?(j=1 |j=:w )?\
+                 (/|/a|/b|/d|/:x|/\\*|/a/b|/a/\\*|/a/b/\\*|/a/a/\\*|/:x/\\*|/a\\*|/:x/b|/a/:x|/\\*/b|/a\\*/b|/:x/:y|/a\\.\\.) \
+                 (k=1 |k=:v |k=\\.\\. |k=a |k=d )?(j=1 |j=:w )?\
                  (https://a\\.example|https://b\\.example|http://a\\.example)?\
-                 (/d|/a|/a/b|/d/:splat|/a/:splat|/:splat|/:x|/a/:x|/:x/b|/:y/:x|/:x/:x|/d/:v|/:v|/a\\?k=1|/a\\?j=:v|/a\\.:splat|/:x-b) \
+                 (/d|/a|/a/b|/d/:splat|/:splat/:splat|/:x/:splat|/:splat/b|/a:splatb|/a\\.:v|/a/:splat|/:splat|/:x|/a/:x|/:x/b|/:y/:x|/:x/:x|/d/:v|/:v|/a\\?k=1|/a\\?j=:v|/a\\.:splat|/:x-b) \
                  (301|302!)",
                 2..5,
             ),
@@ -265,12 +314,11 @@ mod tests {
                     redirects_file::parse(&line).next()?.1.ok()
                 })
                 .collect();
+            let shadowed = ShadowedRules::new(&rules.iter().collect::<Vec<_>>(), COMPARED_MAX);
+            let never: Vec<usize> = (0..rules.len()).filter(|index| shadowed.by(*index).is_some()).collect();
             let matcher = RedirectMatcher::new(rules);
-            let never: Vec<usize> = (0..matcher.rules().len())
-                .filter(|index| shadowing(&matcher, *index, &mut COMPARED_MAX.clone()).is_some())
-                .collect();
-            let paths = ["/", "/a", "/a/", "/b", "/d", "/c", "/a/a", "/a/b", "/b/b", "/a/b/b", "/d/d", "/a/d/b", "/ab", "/a..", "/a../b", "/a-b", "/d/1"];
-            let queries = [None, Some("k=1"), Some("k=.."), Some("k=a&j=1"), Some("k=1&j=1"), Some("k=1&j=2"), Some("k=b"), Some("j=1"), Some("k=..&j=1"), Some("j=k&k=1")];
+            let paths = ["/", "/a", "/a/", "/b", "/d", "/c", "/a/a", "/a/b", "/b/b", "/a/b/b", "/d/d", "/a/d/b", "/ab", "/a..", "/a../b", "/a-b", "/d/1", "/a/a/a", "/a/a/b/", "/a/b//", "/a//", "/a/b/a/b", "/a/a/a/a"];
+            let queries = [None, Some("k=1"), Some("k=.."), Some("k=a&j=1"), Some("k=1&j=1"), Some("k=1&j=2"), Some("k=b"), Some("j=1"), Some("k=..&j=1"), Some("k=a"), Some("k=d&j=1"), Some("j=k&k=1")];
             for path in paths.iter().filter(|_| !never.is_empty()) {
                 let path = SplitPath::new(path);
                 for query in queries {
@@ -356,7 +404,10 @@ mod tests {
             .collect::<Vec<_>>()
             .concat();
         assert!(!warnings_of(&by_query).contains("from here on"));
-        let same = warnings_of(&"/x /index.html 302\n".repeat(5000));
-        assert!(same.contains("from here on, those that can never apply are not named"), "{same}");
+        let same = warnings_of(&"/x /index.html 302\n".repeat(20_000));
+        assert!(same.lines().count() == 19_999 && same.lines().all(|line| line.contains("can never apply")));
+        let unlike = (0..100).map(|id| format!("/x/* /x/y{id}/:splat 301\n")).collect::<Vec<_>>().concat();
+        let warnings = warnings_within(&unlike, 1000);
+        assert!(warnings.contains("from here on, those that can never apply are not named"), "{warnings}");
     }
 }

@@ -117,6 +117,10 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
             let (concern, are) = if ignored.len() == 1 { ("concerns", "is") } else { ("concern", "are") };
             rules.warnings.push((None, format!("{} {concern} building, and {are} ignored", ignored.join(", "))));
         }
+        if let Some(line) = keys.unpretty_urls() {
+            let hint = "pages have one address each, unless verge.toml has `html = \"keep\"`";
+            rules.warnings.push((Some(line), format!("`pretty_urls = false` is ignored: {hint}")));
+        }
         if let Some(line) = keys.spa_fallback() {
             let hint = "a single-page app has the rule `/* /index.html 200`, or `spa` in verge.toml";
             rules.warnings.push((Some(line), format!("`spa_fallback` is ignored: {hint}")));
@@ -332,6 +336,21 @@ mod tests {
         for key in ["base", "command", "environment", "ignore", "processing", "publish"] {
             let error = format!("1: error: unknown table or key `{key}`: it belongs to `[build]`");
             assert_eq!(parsed(&format!("[{key}]\nx = 1\n")), error);
+        }
+    }
+
+    #[test]
+    fn pretty_urls_that_are_off_are_said_to_be_set_in_verge_toml() {
+        let expected = "Some(3): warning: `pretty_urls = false` is ignored: pages have one address each, unless verge.toml has `html = \"keep\"`";
+        for text in [
+            "[build]\n[build.processing.html]\n  pretty_urls = false\n",
+            "[build]\n\nprocessing = { html = { pretty_urls = false } }\n",
+            "\n\nbuild.processing.html.pretty_urls = false\n",
+        ] {
+            assert!(parsed(text).lines().any(|line| line == expected), "{text}: {}", parsed(text));
+        }
+        for text in ["[build.processing.html]\npretty_urls = true\n", "[build.processing]\npretty_urls = false\n"] {
+            assert_eq!(parsed(text), "None: warning: build.processing concerns building, and is ignored");
         }
     }
 

@@ -4,8 +4,8 @@
 //! 2. `_headers`, `_redirects`, `netlify.toml`, `verge.toml` and `.assetsignore` at the root configure the push and are not part of the site.
 //! 3. Files in `.assetsignore` are skipped.
 //! 4. `.env*` files are an error, or skipped if secrets are allowed.
-//! 5. Hidden files, `__MACOSX*` and a `node_modules` at the root are skipped, unless a `!pattern` in `.assetsignore` brings them back.
-//!    Repositories such as `.git` are always skipped.
+//! 5. Hidden files, `__MACOSX*`, and at the root `node_modules` and the server code of Cloudflare Pages (`_worker.js`, `_routes.json`) are skipped,
+//!    unless a `!pattern` in `.assetsignore` brings them back. Repositories such as `.git` are always skipped.
 //! 6. All other files are included.
 //!
 //! For a symbolic link, the name of the link counts; a link to something hidden, or to a file of rule 2, is an error, unless the link itself is skipped.
@@ -21,6 +21,9 @@ use super::secrets::is_env_file;
 const CONTROL_FILES: [&str; 5] = ["_headers", "_redirects", "netlify.toml", "verge.toml", IGNORE_FILE];
 
 const IGNORE_FILE: &str = ".assetsignore";
+
+/// What a build for Cloudflare Pages has for its server, files or directories: the code, and the paths that it answers. Neither is served there.
+const SERVER_CODE: [&str; 2] = ["_worker.js", "_routes.json"];
 
 /// Repositories hold every earlier version, and often credentials: no pattern brings them back.
 const REPOSITORIES: [&str; 5] = [".git", ".hg", ".svn", ".jj", ".bzr"];
@@ -41,13 +44,15 @@ pub enum SkipReason {
     Hidden,
     /// It is `node_modules`, or was created by an archive program.
     Junk,
+    /// It is code for a server, or configures it.
+    ServerCode,
     /// It is listed in `.assetsignore`.
     Ignored,
 }
 
 impl SkipReason {
     /// All reasons, in the order in which they are reported.
-    pub const ALL: [Self; 3] = [Self::Hidden, Self::Junk, Self::Ignored];
+    pub const ALL: [Self; 4] = [Self::Hidden, Self::Junk, Self::ServerCode, Self::Ignored];
 
     /// Whether nobody asked for it: it is said even if little else is.
     pub fn is_automatic(self) -> bool {
@@ -151,6 +156,8 @@ impl Selection {
                 Some(SkipReason::Hidden)
             } else if prefix == "node_modules" || name.starts_with("__MACOSX") {
                 Some(SkipReason::Junk)
+            } else if SERVER_CODE.contains(&prefix) {
+                Some(SkipReason::ServerCode)
             } else {
                 None
             };
@@ -174,8 +181,8 @@ pub(super) fn control_file(path: &str) -> Option<&'static str> {
 }
 
 /// What is said of a pattern without effect.
-const UNUSED: &str =
-    "only a top-level node_modules, __MACOSX*, hidden files and what an earlier pattern names are left out";
+const UNUSED: &str = "only a top-level node_modules, _worker.js and _routes.json, __MACOSX*, hidden files and what an earlier pattern \
+                      names are left out";
 
 /// Where each segment of a path ends, and the segment.
 fn ends(path: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -231,6 +238,21 @@ mod tests {
         for path in ["node_modules/", "__MACOSX/", "a/__MACOSX/", "__MACOSX-1/"] {
             assert_eq!(classify("", path), Action::Skip(SkipReason::Junk), "{path}");
         }
+    }
+
+    #[test]
+    fn server_code_at_the_root_is_skipped_unless_brought_back() {
+        for path in ["_worker.js", "_worker.js/", "_worker.js/index.js", "_worker.js/chunks/a.mjs", "_routes.json"] {
+            assert_eq!(classify("", path), Action::Skip(SkipReason::ServerCode), "{path}");
+            assert_eq!(classify("!_worker.js\n!/_routes.json", path), Action::Include, "{path}");
+        }
+        for path in ["a/_worker.js", "docs/_routes.json", "functions/", "_worker.json", "worker.js", "_worker.js.html"]
+        {
+            assert_eq!(classify("", path), Action::Include, "{path}");
+        }
+        assert_eq!(classify("!_worker.js/index.js", "_worker.js/"), Action::Include);
+        assert_eq!(classify("!_worker.js/index.js", "_worker.js/index.js"), Action::Include);
+        assert_eq!(classify("!_worker.js/index.js", "_worker.js/a.js"), Action::Skip(SkipReason::ServerCode));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use verge_protocol::{Blob, Coding, Content, Digest, SiteName};
 
 use super::contents::Contents;
 use super::error::PublishError;
+use super::incompressible::is_incompressible;
 use crate::store::EncodingRow;
 
 /// Contents above this size, in bytes, are not encoded: brotli would need several times as much memory.
@@ -183,8 +184,11 @@ impl Encoder {
     }
 }
 
-/// Encodes bytes; `None` if that saves fewer than [`SAVING_MIN`].
+/// Encodes bytes; `None` if that saves fewer than [`SAVING_MIN`], or samples say that they do not shrink.
 fn encode(identity: &[u8], coding: Coding, level: u32) -> std::io::Result<Option<Bytes>> {
+    if is_incompressible(identity) {
+        return Ok(None);
+    }
     let encoded = match coding {
         Coding::Gzip => {
             // No name and no time in the header, so that the bytes are the same on every origin.
@@ -232,6 +236,19 @@ mod tests {
         assert_eq!(level(Coding::Br, 15_000_000, in_ten_seconds), 9);
         assert_eq!(level(Coding::Gzip, 15_000_000, in_ten_seconds), 9);
         assert_eq!(level(Coding::Br, 100, Instant::now()), 9);
+    }
+
+    #[test]
+    fn content_that_shrinks_only_in_the_middle_is_encoded_and_noise_is_not() {
+        let blocks = |range: std::ops::Range<u32>| range.flat_map(|seed| *Digest::of(&seed.to_le_bytes()).as_bytes());
+        let noise: Vec<u8> = blocks(0..10_000).collect();
+        let mut mixed = noise.clone();
+        mixed[110_000..210_000].fill(b' ');
+        for coding in Coding::ALL {
+            assert_eq!(encode(&noise, coding, 6).unwrap(), None, "{coding}");
+            let encoded = encode(&mixed, coding, 6).unwrap().unwrap();
+            assert!(encoded.len() < noise.len() - 95_000, "{coding}");
+        }
     }
 
     #[test]

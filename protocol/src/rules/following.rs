@@ -27,6 +27,9 @@ impl Redirect {
         if self.to.captures_dot_segment(captures) {
             return false;
         }
+        if self.is_shortening() {
+            return true;
+        }
         let may_have_led_here = self.stays_on_origin(request)
             && match &self.target_paths {
                 Some(paths) => paths.contain(request.path),
@@ -56,20 +59,39 @@ impl Redirect {
     fn may_capture_dot_segment(&self, later: &Redirect) -> bool {
         let is_in_segment = self.from().segments().iter().any(|segment| matches!(segment, Segment::Prefix(_)));
         let may_have_dots = || !later.from().is_literal() || later.from().as_str().contains(['.', '%']);
-        self.puts_query_into_path() || (is_in_segment && self.to.has_in_path(PathPattern::SPLAT) && may_have_dots())
+        let may_be_dots_of_query = self.put_into_path(later).any(|(name, value)| match value {
+            Some(value) => self.to.may_make_dot_segment(name, &value),
+            None => true,
+        });
+        may_be_dots_of_query || (is_in_segment && self.to.has_in_path(PathPattern::SPLAT) && may_have_dots())
     }
 
-    /// Whether it may lead to the address of a request of `later`, of any query.
+    /// Whether it may lead to the address of a request of `later`, of any query, so that it may be the request itself.
     fn may_lead_to_requests_of(&self, later: &Redirect) -> bool {
+        if self.is_shortening() {
+            return false;
+        }
         if let (Some(origin), Some((scheme, host))) = (self.to.origin(), self.site().or(later.site()))
             && !(origin.host() == host && (origin.scheme() == scheme || scheme == "https"))
         {
             return false;
         }
-        match &self.target_paths {
-            Some(paths) => paths.may_match(later.from().segments()),
-            None => later.from().captures(&SplitPath::new(&self.to.path(&Captures::default()))).is_some(),
+        let Some(paths) = &self.target_paths else {
+            return later.from().captures(&SplitPath::new(&self.to.path(&Captures::default()))).is_some();
+        };
+        // Where it leads to one path, it leads nowhere from there that it is not for.
+        paths.may_match(later.from().segments())
+            && self.only_path(later).is_none_or(|path| self.from().captures(&SplitPath::new(&path)).is_some())
+    }
+
+    /// The only path that it leads to for requests of `later`, if that depends on nothing but values of the query that `later` asks for.
+    fn only_path(&self, later: &Redirect) -> Option<String> {
+        let mut captures = Captures::default();
+        for (name, value) in self.put_into_path(later) {
+            captures.push(name, value?);
         }
+        let is_known = self.to.names_in_path().all(|name| captures.get(name).is_some());
+        (is_known && self.to.length(&captures) <= FOLLOWED_TEXT_MAX).then(|| self.to.path(&captures))
     }
 
     /// Whether it redirects to the request itself.

@@ -24,9 +24,9 @@ pub struct PathPattern {
 }
 
 /// A segment of a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
-    /// This segment, decoded.
+    /// This segment, decoded. An empty one, and a dot segment, match nothing.
     Literal(Box<str>),
     /// Any segment that is not empty, captured under this name.
     Placeholder(Box<str>),
@@ -95,19 +95,16 @@ impl PathPattern {
 
     /// Why it can match no path, if so.
     pub fn unmatchable(&self) -> Option<&'static str> {
-        let literals = self.segments.iter().filter_map(|segment| match segment {
-            Segment::Literal(text) | Segment::Prefix(text) => Some(&**text),
-            Segment::Placeholder(_) | Segment::Wildcard => None,
-        });
-        for literal in literals {
-            if literal.contains('*') {
-                return Some("a `*` stands for something only at the end of a segment");
-            }
-            if literal.is_empty() || literal == "." || literal == ".." {
-                return Some("no address has such a segment");
-            }
-        }
-        None
+        self.segments.iter().find_map(|segment| match segment {
+            Segment::Literal(text) => never_matches(text),
+            Segment::Placeholder(_) | Segment::Wildcard | Segment::Prefix(_) => None,
+        })
+    }
+
+    /// Whether a `*` is written where it stands for nothing but itself.
+    pub fn has_literal_wildcard(&self) -> bool {
+        let written = self.text.split('/').skip(1).zip(&self.segments);
+        written.into_iter().any(|(text, segment)| matches!(segment, Segment::Literal(_)) && text.contains('*'))
     }
 
     /// Paths that it matches, percent-encoded, such that a pattern that matches all of them matches whatever this one does.
@@ -180,15 +177,25 @@ impl PathPattern {
 }
 
 impl Segment {
-    fn is_wildcard(&self) -> bool {
+    /// Whether it may stand for any number of segments.
+    pub(super) fn is_wildcard(&self) -> bool {
         matches!(self, Self::Wildcard | Self::Prefix(_))
+    }
+}
+
+/// Why a literal segment matches none of a path, if so. Clients resolve dot segments, and no file has an empty one.
+fn never_matches(literal: &str) -> Option<&'static str> {
+    match literal {
+        "" => Some("an empty segment matches nothing"),
+        "." | ".." => Some("a dot segment matches nothing"),
+        _ => None,
     }
 }
 
 /// Whether `pattern`, which has no wildcard, matches the segments of `path` from `at` on; `captures` gets what it captures.
 fn capture_each<'p>(pattern: &'p [Segment], path: &SplitPath<'p>, at: usize, captures: &mut Captures<'p>) -> bool {
     pattern.iter().zip(at..).all(|(segment, at)| match segment {
-        Segment::Literal(text) => path.decoded(at) == Some(text),
+        Segment::Literal(text) => path.decoded(at) == Some(text) && never_matches(text).is_none(),
         Segment::Placeholder(name) => match path.raw(at).filter(|raw| !raw.is_empty()) {
             Some(raw) => {
                 captures.push(name, raw);
@@ -442,8 +449,21 @@ mod tests {
     #[test]
     fn pattern_that_can_match_nothing_is_known() {
         let unmatchable = |text: &str| text.parse::<PathPattern>().unwrap().unmatchable().is_some();
-        assert!(["/j/*.html", "/a//b", "/a/../b", "/a**", "/x/."].into_iter().all(unmatchable));
-        assert!(!["/", "/*", "/a*", "/:a/b", "/a/*/b/*"].into_iter().any(unmatchable));
+        assert!(["/a//b", "//h/x", "/c//", "/a/../b", "/x/.", "/%2e/*", "/*//b/*"].into_iter().all(unmatchable));
+        assert!(!["/", "/*", "/a*", "/.*", "/...", "/:a/b", "/a/*/b/*"].into_iter().any(unmatchable));
+        for (pattern, path) in
+            [("/a//b", "/a//b"), ("//h/x", "//h/x"), ("/c//", "/c//"), ("/a/../b", "/a/../b"), ("/*//b/*", "/a//b/c")]
+        {
+            assert_eq!(captured(pattern, path, ""), None, "{pattern} {path}");
+        }
+        assert_eq!(captured("/.*", "/.a/b", "splat").as_deref(), Some("a/b"));
+    }
+
+    #[test]
+    fn wildcard_that_stands_for_itself_is_known() {
+        let has_one = |text: &str| text.parse::<PathPattern>().unwrap().has_literal_wildcard();
+        assert!(["/j/*.html", "/a**", "/a*b/c", "/x/*y"].into_iter().all(has_one));
+        assert!(!["/", "/*", "/a*", "/a%2Ab", "/a%2A*", "/:a*"].into_iter().any(has_one));
     }
 
     #[test]

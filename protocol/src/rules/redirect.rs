@@ -28,6 +28,8 @@ pub struct Redirect {
     pub(super) target_paths: Option<TargetPaths>,
     /// Whether it would redirect each of them on, as `/* /b/:splat` does.
     is_repeating: bool,
+    /// Whether each path that it leads to has fewer segments than the path of the request, as that of `/blog/* /:splat`.
+    is_shortening: bool,
 }
 
 /// The fields of a rule as text. A field that this version does not know makes the rule, and its manifest, invalid: a condition that is
@@ -148,6 +150,12 @@ impl Redirect {
         self.is_repeating
     }
 
+    /// Whether each path that it leads to has fewer segments than that of the request: following it comes to an end, and never to the request
+    /// itself.
+    pub(super) fn is_shortening(&self) -> bool {
+        self.is_shortening
+    }
+
     /// Whether each request that has the host and the query which `other` asks for has those that it asks for.
     pub fn asks_no_more_than(&self, other: &Self) -> bool {
         let is_asked = |(name, wanted): (&String, &QueryValue)| match (other.query.get(name), wanted) {
@@ -163,12 +171,20 @@ impl Redirect {
         self.site == other.site && self.query == other.query
     }
 
-    /// Whether its path depends on what the query has.
-    pub(super) fn puts_query_into_path(&self) -> bool {
-        let of_path = |name: &str| self.from.names().any(|known| known == name);
-        let is_put_in =
-            |value: &QueryValue| matches!(value, QueryValue::Any(name) if !of_path(name) && self.to.has_in_path(name));
-        self.query.values().any(is_put_in)
+    /// The names of values of the query on which the path that it leads to depends, each with the value that a request of `other` has, encoded
+    /// as it is put in; `None`: any.
+    pub(super) fn put_into_path<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = (&'s str, Option<String>)> {
+        self.query.iter().filter_map(|(parameter, value)| {
+            let QueryValue::Any(name) = value else { return None };
+            if self.from.names().any(|known| *known == **name) || !self.to.has_in_path(name) {
+                return None;
+            }
+            let value = match other.query.get(parameter) {
+                Some(QueryValue::Is(text)) => Some(utf8_percent_encode(text, RESERVED).to_string()),
+                Some(QueryValue::Any(_)) | None => None,
+            };
+            Some((&**name, value))
+        })
     }
 
     /// Whether many paths get the same file: the fallback of a single-page app.
@@ -216,7 +232,7 @@ impl Redirect {
     }
 
     /// The parameters that the query must have, with their values; `None` for any value.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.query.iter().map(|(name, value)| match value {
             QueryValue::Is(text) => (&**name, Some(&**text)),
             QueryValue::Any(_) => (&**name, None),
@@ -264,7 +280,18 @@ impl TryFrom<Fields> for Redirect {
         let leads_on = |path: &String| pattern.captures(&SplitPath::new(path)).is_some();
         let target_paths = target.paths(&pattern);
         let is_repeating = target_paths.is_some() && target.examples(&pattern).iter().all(leads_on);
-        Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, target_paths, is_repeating })
+        let is_shortening = target.is_shorter_than(&pattern);
+        Ok(Self {
+            site,
+            from: pattern,
+            query,
+            to: target,
+            status,
+            is_forced: force,
+            target_paths,
+            is_repeating,
+            is_shortening,
+        })
     }
 }
 
@@ -344,6 +371,20 @@ mod tests {
         assert_eq!(location(&rule, "http://www.a.example/x/y").unwrap(), "https://a.example/y");
         assert_eq!(location(&rule, "https://www.a.example/x/y"), None);
         assert_eq!(location(&rule, "http://a.example/x/y"), None);
+    }
+
+    #[test]
+    fn redirect_that_takes_segments_off_applies_however_many_there_are() {
+        for (from, to, start) in [
+            ("/a/*", "/:splat", ""),
+            ("/a/b/*", "https://a.example/a/:splat", "https://a.example/a"),
+            ("/:x/*", "/:splat", ""),
+        ] {
+            let rule = rule(from, &[], to, 301).unwrap();
+            let segments = from.replace("/*", "").replace(":x", "c");
+            let url = format!("https://a.example{}", segments.repeat(30));
+            assert_eq!(location(&rule, &url).unwrap(), format!("{start}{}", segments.repeat(29)), "{from} {to}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use super::encoding::MUST_ENCODE;
 use super::origin::Origin;
-use super::path_pattern::{Captures, PathPattern};
+use super::path_pattern::{Captures, PathPattern, Segment};
 use super::split_path::{SplitPath, decode};
 use super::target_paths::{Piece, TargetPaths};
 
@@ -102,6 +102,60 @@ impl Target {
     /// Whether the path depends on what the rule captures under `name`.
     pub(super) fn has_in_path(&self, name: &str) -> bool {
         self.path.iter().any(|piece| matches!(piece, Piece::Capture(captured) if **captured == *name))
+    }
+
+    /// The names on which the path depends, each as often as it is put in.
+    pub(super) fn names_in_path(&self) -> impl Iterator<Item = &str> {
+        self.path.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Capture(name) => Some(&**name),
+        })
+    }
+
+    /// Whether `text`, percent-encoded and without a slash, may be a dot segment of the path, or part of one, where it is put in for `name`.
+    pub(super) fn may_make_dot_segment(&self, name: &str, text: &str) -> bool {
+        // Those of `%2e` and its like.
+        if !text.bytes().all(|byte| b".%2eE".contains(&byte)) {
+            return false;
+        }
+        let mut put_in = self.path.iter().enumerate().filter(|(_, piece)| piece.is_capture_of(name));
+        is_dot_segment(text) || !put_in.all(|(index, _)| self.is_whole_segment(index))
+    }
+
+    /// Whether nothing else is in a segment with the piece of the path at `index`.
+    fn is_whole_segment(&self, index: usize) -> bool {
+        let before = index.checked_sub(1).and_then(|before| self.path.get(before));
+        before.is_some_and(|piece| matches!(piece, Piece::Text(text) if text.ends_with('/')))
+            && self.path.get(index + 1).is_none_or(Piece::starts_segment)
+    }
+
+    /// Whether its path has fewer segments than each path that `from` matches, whatever is captured; empty ones do not count. It may be so
+    /// although `false` is said.
+    pub(super) fn is_shorter_than(&self, from: &PathPattern) -> bool {
+        let has_wildcard = from.segments().iter().any(Segment::is_wildcard);
+        // What a wildcard stands for has as many segments in the one as in the other, if it is put in once, and by itself.
+        let is_splat = |name: &str| has_wildcard && name == PathPattern::SPLAT;
+        let mut splats =
+            self.path.iter().enumerate().filter(|(_, piece)| has_wildcard && piece.is_capture_of(PathPattern::SPLAT));
+        if splats.next().is_some_and(|(index, _)| !self.is_whole_segment(index)) || splats.next().is_some() {
+            return false;
+        }
+        let of_request = from.segments().iter().filter(|segment| match segment {
+            Segment::Literal(text) => !text.is_empty(),
+            Segment::Placeholder(name) => !is_splat(name),
+            // What is captured may be a part of it.
+            Segment::Wildcard | Segment::Prefix(_) => false,
+        });
+        let mut path = String::new();
+        for piece in &self.path {
+            match piece {
+                Piece::Text(text) => path.push_str(text),
+                Piece::Capture(name) if is_splat(name) => {}
+                Piece::Capture(_) => path.push('x'),
+            }
+        }
+        let of_target = path.split('/').filter(|segment| !segment.is_empty());
+        of_target.count() < of_request.count()
     }
 
     /// The number of texts and placeholders that it consists of. Each is kept in memory by itself, those of the path a few times.

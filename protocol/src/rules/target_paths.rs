@@ -13,7 +13,13 @@ pub(super) enum Piece {
 }
 
 impl Piece {
-    fn starts_segment(&self) -> bool {
+    /// Whether it stands for what was captured under `name`.
+    pub(super) fn is_capture_of(&self, name: &str) -> bool {
+        matches!(self, Self::Capture(captured) if **captured == *name)
+    }
+
+    /// Whether the segment before it ends where it begins.
+    pub(super) fn starts_segment(&self) -> bool {
         matches!(self, Self::Text(text) if text.starts_with('/'))
     }
 }

@@ -63,6 +63,9 @@ const OF_TABLES: [(&str, &[&str]); 2] = [
 /// The keys that people write at the top and that belong to `[build]`. It may have others, which are ignored.
 const BELONG_TO_BUILD: [&str; 6] = ["base", "command", "environment", "ignore", "processing", "publish"];
 
+/// The key for addresses of pages, and the tables that it is in.
+const PRETTY_URLS: [&str; 4] = ["build", "processing", "html", "pretty_urls"];
+
 /// A key at the top that Netlify accepts, and does not document.
 const SPA_FALLBACK: &str = "spa_fallback";
 
@@ -97,6 +100,20 @@ impl<'text> Keys<'text> {
         keys.extend(of_build.map(|(key, _)| (key.span().start, format!("build.{}", key.get_ref()))));
         keys.sort();
         keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// The line of the key `pretty_urls`, if it is false.
+    pub(super) fn unpretty_urls(&self) -> Option<usize> {
+        let mut table = &self.root;
+        for name in &PRETTY_URLS {
+            let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+            match value.get_ref() {
+                DeValue::Table(inner) => table = inner,
+                DeValue::Boolean(false) => return Some(self.lines.line_of(key.span().start)),
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// The line of the key `spa_fallback`.
