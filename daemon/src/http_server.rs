@@ -12,8 +12,10 @@
 //! `response_end.rs` tells a service that asks for it how a response ended.
 
 mod activity;
+mod connection_clock;
 mod deadlines;
 mod handshakes;
+mod http1_connection;
 mod http2_connection;
 mod in_flight;
 mod limits;
@@ -26,9 +28,8 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,17 +37,15 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::{self, HttpServerConnExec};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 use self::activity::Activity;
-use self::deadlines::{Deadlines, Overdue};
-use self::http2_connection::Driver;
+use self::connection_clock::{ConnectionClock, Ended, Step};
+use self::deadlines::Due;
 use self::places::Places;
 use self::request_targets::RequestTargets;
-use self::tracked::{TrackedBody, TrackedResponse, TrackedService, TrackedStream};
+use self::tracked::{TrackedService, TrackedStream};
 use crate::tasks::Tasks;
 use crate::tls::{TlsAcceptor, TlsSession};
 
@@ -119,8 +118,7 @@ where
                             Box::pin(secure_connection(stream, &tls, turn, common, service_for)).await;
                         } else {
                             let service = service_for(Connection { peer, tls: None });
-                            let builder = auto::Builder::new(common.tasks.clone());
-                            Box::pin(connection(builder, None, stream, common, service)).await;
+                            Box::pin(connection(stream, None, common, service)).await;
                         }
                         drop(place);
                     });
@@ -188,25 +186,12 @@ async fn secure_connection<F, S, B>(
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let service = service_for(Connection { peer, tls: Some(session) });
-    if is_http2 {
-        let (driver, stream) = Driver::new(stream);
-        let builder = auto::Builder::new(driver.requests()).http2_only();
-        Box::pin(connection(builder, Some(driver), stream, common, service)).await;
-    } else {
-        let builder = auto::Builder::new(common.tasks.clone()).http1_only();
-        Box::pin(connection(builder, None, stream, common, service)).await;
-    }
+    connection(stream, Some(is_http2), common, service).await;
 }
 
-/// With a `driver`, in which the builder puts requests, it is also what flushes the stream.
-async fn connection<E, I, S, B>(
-    mut builder: auto::Builder<E>,
-    mut driver: Option<Driver>,
-    stream: I,
-    common: Common,
-    service: S,
-) where
-    E: HttpServerConnExec<TrackedResponse<S::Future>, TrackedBody<B>> + Clone + 'static,
+/// `is_http2`: as it was negotiated; otherwise the client says it by its first bytes.
+async fn connection<I, S, B>(stream: I, is_http2: Option<bool>, common: Common, service: S)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -214,81 +199,60 @@ async fn connection<E, I, S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let Common { peer, limits, tasks, activity } = common;
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(limits.header_bytes)
-        .half_close(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.http2_streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(limits.header_timeout)
-        .keep_alive_timeout(limits.header_timeout);
-    // With a driver it is HTTP/2.
-    let stream = if limits.has_bodies || driver.is_some() {
+    let mut stream = if limits.has_bodies || is_http2 == Some(true) {
         RequestTargets::unchanged(stream)
     } else {
         RequestTargets::new(stream)
     };
-    let mut deadlines = Deadlines::new(Arc::clone(&activity), &limits);
-    let requests = driver.as_ref().map(Driver::requests);
-    let service = TrackedService { service, activity: Arc::clone(&activity), requests, requests_max: limits.requests };
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut draining = std::pin::pin!(tasks.draining().cancelled());
-    let mut is_closing = false;
-    let ended = poll_fn(|context| {
-        loop {
-            if let Poll::Ready(result) = poll_connection(&mut driver, connection.as_mut(), context) {
-                return Poll::Ready(result.map_err(Ended::Failed));
-            }
-            let is_last =
-                !is_closing && (activity.begun() >= limits.requests || draining.as_mut().poll(context).is_ready());
-            if !is_last {
-                match deadlines.poll(context, driver.as_mut()) {
-                    Poll::Pending => return Poll::Pending,
-                    // One of HTTP/2 is told.
-                    Poll::Ready(Overdue::Idle) if !is_closing => {}
-                    Poll::Ready(overdue) => return Poll::Ready(Err(Ended::Overdue(overdue))),
-                }
-            }
-            is_closing = true;
-            connection.as_mut().graceful_shutdown();
+    let mut clock = ConnectionClock::new(Arc::clone(&activity), &limits, &tasks);
+    let service = TrackedService { service, activity, requests: None, requests_max: limits.requests };
+    let ended = async {
+        let is_http2 = match is_http2 {
+            Some(is_http2) => is_http2,
+            None => poll_fn(|context| poll_is_http2(&mut stream, &mut clock, context)).await?,
+        };
+        // Boxed, as above.
+        if is_http2 {
+            Box::pin(http2_connection::serve(stream, service, &limits, &mut clock)).await
+        } else {
+            http1_connection::serve(stream, service, &limits, &mut clock).await
         }
-    });
+    };
     match ended.await {
         Ok(()) => {}
         Err(Ended::Failed(error)) => tracing::debug!(%peer, error, "connection closed with an error"),
-        Err(Ended::Overdue(overdue)) => tracing::debug!(%peer, ?overdue, "connection closed"),
+        Err(Ended::Overdue(due)) => tracing::debug!(%peer, ?due, "connection closed"),
     }
 }
 
-/// Why a connection ended before the client closed it.
-enum Ended {
-    Failed(Box<dyn Error + Send + Sync>),
-    Overdue(Overdue),
-}
-
-fn poll_connection<C: Future>(
-    driver: &mut Option<Driver>,
-    connection: Pin<&mut C>,
+/// Whether a client begins with the preface of HTTP/2. One that says nothing takes little memory.
+fn poll_is_http2<I: AsyncRead + Unpin>(
+    stream: &mut RequestTargets<I>,
+    clock: &mut ConnectionClock,
     context: &mut Context<'_>,
-) -> Poll<C::Output> {
-    match driver {
-        Some(driver) => driver.poll(connection, context),
-        None => connection.poll(context),
+) -> Poll<Result<bool, Ended>> {
+    if let Poll::Ready(is_http2) = stream.poll_is_http2(context) {
+        return Poll::Ready(is_http2.map_err(|error| Ended::Failed(error.into())));
+    }
+    loop {
+        match ready!(clock.poll(context, None)) {
+            Step::PutAside => {}
+            // It has not asked for anything.
+            Step::Close => return Poll::Ready(Err(Ended::Overdue(Due::Idle))),
+            Step::End(due) => return Poll::Ready(Err(Ended::Overdue(due))),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use http::Version;
     use http_body::Frame;
     use hyper::client::conn::{http1, http2};
     use hyper::service::service_fn;
-    use hyper_util::rt::TokioExecutor;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     use rustls::pki_types::ServerName;
     use rustls::version::{TLS12, TLS13};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -36,9 +36,11 @@ pub(super) struct Deadlines {
     good_at: Instant,
 }
 
-/// Why a connection is overdue.
+/// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overdue {
+pub(super) enum Due {
+    /// Nothing: there was no request since the last check, and none is in flight.
+    Quiet,
     /// There was no request for [`HttpLimits::header_timeout`].
     Idle,
     /// The client has taken next to nothing for [`HttpLimits::write_timeout`].
@@ -66,15 +68,14 @@ impl Deadlines {
         }
     }
 
-    /// Ready when the connection is overdue, and again at each later check at which it still is. One of HTTP/2 has a `driver`, whose overdue
-    /// streams are reset.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut driver: Option<&mut Driver>) -> Poll<Overdue> {
+    /// Ready at each check at which the connection is quiet or overdue. One of HTTP/2 has a `driver`, whose overdue streams are reset.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut driver: Option<&mut Driver>) -> Poll<Due> {
         loop {
             let now = ready!(self.checks.poll_tick(context));
             let has_stalled = driver.as_mut().is_some_and(|driver| self.check_streams(driver, context));
-            let overdue = self.check(now, driver.is_some());
-            if let Some(overdue) = overdue.or(has_stalled.then_some(Overdue::Stalled)) {
-                return Poll::Ready(overdue);
+            let due = self.check(now, driver.is_some());
+            if let Some(due) = if has_stalled { Some(Due::Stalled) } else { due } {
+                return Poll::Ready(due);
             }
         }
     }
@@ -89,7 +90,7 @@ impl Deadlines {
     }
 
     /// With `has_streams`, what it holds of single responses is not looked at.
-    fn check(&mut self, now: Instant, has_streams: bool) -> Option<Overdue> {
+    fn check(&mut self, now: Instant, has_streams: bool) -> Option<Due> {
         let (written, begun, in_flight) = (self.activity.written(), self.activity.begun(), self.activity.in_flight());
         // While it holds something, only that the client takes it counts.
         let is_waiting = (self.activity.held() > 0 && !has_streams) || self.activity.is_blocked();
@@ -100,12 +101,12 @@ impl Deadlines {
             self.good_at = now;
             return None;
         }
-        let (timeout, overdue) = if self.activity.waits_for_client() {
-            (self.write_timeout, Overdue::Stalled)
-        } else {
-            (self.idle_timeout, Overdue::Idle)
-        };
-        (now - self.good_at >= timeout).then_some(overdue)
+        let elapsed = now - self.good_at;
+        match self.activity.waits_for_client() {
+            true => (elapsed >= self.write_timeout).then_some(Due::Stalled),
+            false if elapsed >= self.idle_timeout => Some(Due::Idle),
+            false => Some(Due::Quiet),
+        }
     }
 }
 
@@ -138,12 +139,17 @@ mod tests {
         }
 
         /// What is overdue, and after how many seconds, if `each_second` happens meanwhile. `None`: nothing for an hour.
-        async fn overdue(&mut self, mut each_second: impl FnMut(&Activity)) -> Option<(Overdue, u64)> {
+        async fn overdue(&mut self, mut each_second: impl FnMut(&Activity)) -> Option<(Due, u64)> {
             for _ in 0..3600 {
                 each_second(&self.activity);
                 let second = tokio::time::sleep(Duration::from_secs(1));
                 tokio::select! {
-                    overdue = poll_fn(|context| self.deadlines.poll(context, None)) => {
+                    overdue = poll_fn(|context| loop {
+                        match ready!(self.deadlines.poll(context, None)) {
+                            Due::Quiet => {}
+                            overdue => return Poll::Ready(overdue),
+                        }
+                    }) => {
                         return Some((overdue, self.begun_at.elapsed().as_secs()));
                     }
                     () = second => {}
@@ -162,13 +168,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn connection_without_requests_is_idle_although_pings_are_answered() {
         let ping = |activity: &Activity| activity.wrote(17, false);
-        assert_eq!(Watched::new().overdue(|_| {}).await, Some((Overdue::Idle, 30)));
-        assert_eq!(Watched::new().overdue(ping).await, Some((Overdue::Idle, 30)));
+        assert_eq!(Watched::new().overdue(|_| {}).await, Some((Due::Idle, 30)));
+        assert_eq!(Watched::new().overdue(ping).await, Some((Due::Idle, 30)));
         let mut watched = Watched::new();
         drop(in_service(&watched.activity));
         // It counts from the check that saw the request.
-        assert_eq!(watched.overdue(ping).await, Some((Overdue::Idle, 37)));
-        assert_eq!(watched.overdue(ping).await, Some((Overdue::Idle, 45)));
+        assert_eq!(watched.overdue(ping).await, Some((Due::Idle, 37)));
+        assert_eq!(watched.overdue(ping).await, Some((Due::Idle, 45)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_is_quiet_from_the_first_check_without_a_request() {
+        let mut watched = Watched::new();
+        let due = poll_fn(|context| watched.deadlines.poll(context, None));
+        assert_eq!(due.await, Due::Quiet);
+        let request = in_service(&watched.activity);
+        let due =
+            tokio::time::timeout(Duration::from_mins(10), poll_fn(|context| watched.deadlines.poll(context, None)));
+        due.await.unwrap_err();
+        drop(request);
+        let seen_at = Instant::now();
+        assert_eq!(poll_fn(|context| watched.deadlines.poll(context, None)).await, Due::Quiet);
+        // The first check sees that it has ended.
+        assert!(seen_at.elapsed() > Duration::from_secs(8));
     }
 
     #[tokio::test(start_paused = true)]
@@ -178,7 +200,7 @@ mod tests {
             let _request = InFlight::begin(&watched.activity);
             let overdue = watched.overdue(|activity| activity.wrote(bytes, true)).await;
             let at = overdue.map(|(overdue, seconds)| (overdue, (60..=75).contains(&seconds)));
-            assert_eq!(at, is_stalled.then_some((Overdue::Stalled, true)), "{bytes} bytes a second");
+            assert_eq!(at, is_stalled.then_some((Due::Stalled, true)), "{bytes} bytes a second");
         }
     }
 
@@ -188,7 +210,7 @@ mod tests {
         let mut watched = Watched::new();
         assert_eq!(watched.overdue(|activity| activity.wrote(200, true)).await, None);
         let overdue = watched.overdue(|activity| activity.wrote(0, true)).await;
-        assert_eq!(overdue.map(|(overdue, _)| overdue), Some(Overdue::Stalled));
+        assert_eq!(overdue.map(|(overdue, _)| overdue), Some(Due::Stalled));
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,7 +219,7 @@ mod tests {
         let request = in_service(&watched.activity);
         assert_eq!(watched.overdue(|_| {}).await, None);
         drop(request);
-        assert_eq!(watched.overdue(|_| {}).await.map(|(overdue, _)| overdue), Some(Overdue::Idle));
+        assert_eq!(watched.overdue(|_| {}).await.map(|(overdue, _)| overdue), Some(Due::Idle));
     }
 
     /// Its other requests may wait for the service, or be answered at once: HTTP/2.
@@ -208,7 +230,7 @@ mod tests {
         let _request = in_service(&watched.activity);
         let activity = Arc::clone(&watched.activity);
         let overdue = watched.overdue(|_| drop(InFlight::begin(&activity))).await;
-        assert_eq!(overdue.map(|(overdue, _)| overdue), Some(Overdue::Stalled));
+        assert_eq!(overdue.map(|(overdue, _)| overdue), Some(Due::Stalled));
         drop(held);
         assert_eq!(watched.overdue(|_| {}).await, None);
     }

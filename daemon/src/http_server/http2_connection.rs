@@ -2,19 +2,71 @@
 //! a connection are answered in its own task, and what they have to send is sent together, once there is no more to do: in a few TLS
 //! records and system calls, however many responses it is.
 
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection_clock::{ConnectionClock, Ended, Step};
 use super::in_flight::InFlight;
+use super::limits::HttpLimits;
+use super::request_targets::RequestTargets;
+use super::tracked::TrackedService;
+
+/// Serves a connection until it ends.
+pub(super) async fn serve<I, S, B>(
+    stream: RequestTargets<I>,
+    service: TrackedService<S>,
+    limits: &HttpLimits,
+    clock: &mut ConnectionClock,
+) -> Result<(), Ended>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (mut driver, stream) = Driver::new(stream);
+    let mut builder = Builder::new(driver.requests());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout);
+    let service = TrackedService { requests: Some(driver.requests()), ..service };
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = poll_fn(|context| {
+        loop {
+            if let Poll::Ready(result) = driver.poll(connection.as_mut(), context) {
+                return Poll::Ready(result.map_err(|error| Ended::Failed(error.into())));
+            }
+            match ready!(clock.poll(context, Some(&mut driver))) {
+                Step::Close => connection.as_mut().graceful_shutdown(),
+                Step::PutAside => {}
+                Step::End(due) => return Poll::Ready(Err(Ended::Overdue(due))),
+            }
+        }
+    });
+    ended.await
+}
 
 /// How many bytes are collected before they are sent: the payload of four TLS records.
 const COLLECTED_MAX: usize = 64 * 1024;
@@ -30,12 +82,12 @@ pub(crate) struct Requests(Arc<Mutex<Read>>);
 struct Read {
     /// That of the request that is read next: hyper calls the service with a request, and then hands over what answers it.
     begun: Option<Weak<InFlight>>,
-    requests: Vec<Request>,
+    requests: Vec<Answer>,
 }
 
 /// What answers a request.
-struct Request {
-    answer: BoxFuture<'static, ()>,
+struct Answer {
+    future: BoxFuture<'static, ()>,
     in_flight: Option<Weak<InFlight>>,
 }
 
@@ -45,7 +97,7 @@ impl Requests {
         self.lock().begun = Some(Arc::downgrade(in_flight));
     }
 
-    fn take(&self) -> Vec<Request> {
+    fn take(&self) -> Vec<Answer> {
         std::mem::take(&mut self.lock().requests)
     }
 
@@ -58,21 +110,21 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Request
     fn execute(&self, answer: F) {
         let mut read = self.lock();
         let in_flight = read.begun.take();
-        read.requests.push(Request { answer: Box::pin(answer), in_flight });
+        read.requests.push(Answer { future: Box::pin(answer), in_flight });
     }
 }
 
-impl Future for Request {
+impl Future for Answer {
     /// The request, if pieces of its response are still held.
     type Output = Option<Weak<InFlight>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        ready!(self.answer.as_mut().poll(context));
+        ready!(self.future.as_mut().poll(context));
         Poll::Ready(self.in_flight.take().filter(|in_flight| in_flight.strong_count() > 0))
     }
 }
 
-impl Request {
+impl Answer {
     /// When the client last took a piece of its response. `None` if it waits for something else.
     fn taken_at(&self) -> Option<u64> {
         taken_at(self.in_flight.as_ref()?)
@@ -87,7 +139,7 @@ fn taken_at(in_flight: &Weak<InFlight>) -> Option<u64> {
 pub(crate) struct Driver {
     requests: Requests,
     /// Those that wait for something.
-    waiting: FuturesUnordered<Request>,
+    waiting: FuturesUnordered<Answer>,
     /// Those whose responses hyper has in full, and the client may not have; also such that have ended.
     answered: Vec<Weak<InFlight>>,
     /// How many of those there are when it is time to forget what has ended.
@@ -178,7 +230,7 @@ impl Driver {
     /// When the client last took a piece of the response of which it has taken nothing for the longest time, among those that it could take.
     pub(super) fn oldest_taken_at(&mut self) -> Option<u64> {
         self.forget_ended();
-        let waiting = self.waiting.iter().filter_map(Request::taken_at);
+        let waiting = self.waiting.iter().filter_map(Answer::taken_at);
         waiting.chain(self.answered.iter().filter_map(taken_at)).min()
     }
 
@@ -186,7 +238,7 @@ impl Driver {
     /// Whether none of such a response is left: of one that is with hyper in full, the stream cannot be reset.
     pub(super) fn end_stalled(&mut self, milliseconds: u64, context: &Context<'_>) -> bool {
         let is_stalled = |taken_at: u64| taken_at < milliseconds;
-        if self.waiting.iter().filter_map(Request::taken_at).any(is_stalled) {
+        if self.waiting.iter().filter_map(Answer::taken_at).any(is_stalled) {
             let all = std::mem::take(&mut self.waiting);
             self.waiting = all.into_iter().filter(|request| !request.taken_at().is_some_and(is_stalled)).collect();
             // Those that are left have to be polled to be woken again.

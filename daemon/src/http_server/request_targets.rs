@@ -66,6 +66,17 @@ impl<S> RequestTargets<S> {
         Self { position: Position::Opaque, ..Self::new(stream) }
     }
 
+    /// Has these bytes, which were read before, read again.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        self.pending.splice(..self.read, bytes.iter().copied());
+        self.read = 0;
+    }
+
+    /// Bytes that were read and not taken.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.pending[self.read..]
+    }
+
     /// Moves what is pending to `buffer`, as far as there is room.
     fn read_pending(&mut self, buffer: &mut ReadBuf<'_>) {
         let rest = &self.pending[self.read..];
@@ -76,6 +87,37 @@ impl<S> RequestTargets<S> {
             // Few connections need it more than once.
             self.pending = Vec::new();
             self.read = 0;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> RequestTargets<S> {
+    /// Waits until there is something to read, without taking it. `false`: the stream has ended.
+    pub(crate) fn poll_pending(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.pending().is_empty() { self.poll_more(context) } else { Poll::Ready(Ok(true)) }
+    }
+
+    /// Reads a few bytes more, without taking them. `false`: the stream has ended.
+    pub(crate) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut bytes = [0; PREFACE.len()];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        let read = buffer.filled();
+        let changed = self.position.pass(read);
+        self.pending.extend_from_slice(changed.as_deref().unwrap_or(read));
+        Poll::Ready(Ok(!read.is_empty()))
+    }
+
+    /// Whether the stream begins with the preface of HTTP/2; to be asked before anything is taken.
+    pub(crate) fn poll_is_http2(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            let pending = self.pending();
+            if pending.starts_with(PREFACE) {
+                return Poll::Ready(Ok(true));
+            }
+            if !PREFACE.starts_with(pending) || !ready!(self.poll_more(context))? {
+                return Poll::Ready(Ok(false));
+            }
         }
     }
 }
@@ -206,6 +248,21 @@ mod tests {
         chunks.iter().flat_map(|chunk| position.pass(chunk).unwrap_or_else(|| chunk.to_vec())).collect()
     }
 
+    /// A stream that yields no more than one of these at a time.
+    struct Chunks<'a>(Vec<&'a [u8]>);
+
+    impl AsyncRead for Chunks<'_> {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            if let Some(first) = self.0.first_mut() {
+                let (now, later) = first.split_at(first.len().min(buffer.remaining()));
+                buffer.put_slice(now);
+                *first = later;
+                self.0.retain(|chunk| !chunk.is_empty());
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
     fn assert_passed(sent: &[u8], expected: &[u8]) {
         let text = String::from_utf8_lossy;
         assert_eq!(text(&passed(&[sent])), text(expected));
@@ -223,6 +280,27 @@ mod tests {
         // Not in a method or version, nor after a second space, as long as it is one line.
         assert_passed(b"<G>\xe9 /< <HTTP/1.1> <\r\n\r\n", b"<G>\xe9 /%3C <HTTP/1.1> <\r\n\r\n");
         assert_passed(b"GET  /< <\r\n\r\n", b"GET  /< <\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn http2_is_known_by_its_preface_and_nothing_of_a_stream_is_lost() {
+        for (chunks, is_http2) in [
+            (&[&b"PRI * HTTP/2.0\r\n"[..], b"\r\nSM"][..], true),
+            (&[b"P", b"R", b"I", b" *"], true),
+            (&[b"P", b"OST /< HTTP/1.1\r\n"], false),
+            (&[b"GET /<"], false),
+            (&[b"PR"], false),
+            (&[], false),
+        ] {
+            let mut stream = RequestTargets::new(Chunks(chunks.to_vec()));
+            assert_eq!(std::future::poll_fn(|context| stream.poll_is_http2(context)).await.unwrap(), is_http2);
+            let mut first = [0; 1];
+            let count = stream.read(&mut first).await.unwrap();
+            stream.put_back(&first[..count]);
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, passed(chunks), "{chunks:?}");
+        }
     }
 
     #[test]

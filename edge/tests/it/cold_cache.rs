@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
+use verge_protocol::health::HEALTH_PATH;
 use verge_protocol::{BLOB_MAX, Digest};
 use verge_test_kit::{in_time, noise, release, until};
 
@@ -15,15 +16,20 @@ async fn thousand_readers_of_a_cold_blob_cause_one_fetch() {
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     world.origin.close_gate();
     // Ten connections of a hundred streams each, because a thousand sockets would only slow the test down.
-    let readers = (0..10).map(|_| world.http2_reader());
+    let readers: Vec<_> = (0..10).map(|_| world.http2_reader()).collect();
     let reads: Vec<_> = readers
+        .iter()
         .flat_map(|reader| std::iter::repeat_n(reader, 100))
         .map(|reader| {
             let request = reader.get(world.url("demo.localhost", "/"));
             world.edge.tasks().spawn("test reader", async move { request.send().await.unwrap().text().await.unwrap() })
         })
         .collect();
-    until("all readers to wait", async || world.edge.tasks().running().get("http/2 stream") >= Some(&1000)).await;
+    until("the fetch", async || world.origin.requests(Digest::of(b"hi")) == 1).await;
+    // On the same connections, so that what was sent before has arrived.
+    for reader in &readers {
+        assert_eq!(reader.get(world.url("demo.localhost", HEALTH_PATH)).send().await.unwrap().status(), 200);
+    }
     // The reader that started the fetch disconnects.
     reads[0].abort();
     world.origin.open_gate();
