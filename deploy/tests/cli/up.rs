@@ -138,9 +138,12 @@ async fn https_serves_every_site_with_a_certificate_of_the_printed_authority() {
         client().build().unwrap().get(at("shop.localhost")).send().await.unwrap_err();
         trusting.get(at("unknown.localhost")).send().await.unwrap_err();
         let plain = edge["url"].as_str().unwrap().replace("127.0.0.1", "shop.localhost");
-        let answer = trusting.get(plain).send().await.unwrap();
+        let answer = trusting.get(&plain).send().await.unwrap();
         let location = answer.headers()["location"].to_str().unwrap();
         assert_eq!((answer.status().as_u16(), location), (308, format!("{}/", at("shop.localhost")).as_str()));
+        // The origin does not know the certificate.
+        let step = &home.verge(&["explain", &plain, "--json"]).await["steps"][0];
+        assert_eq!((&step["status"], &step["may_redirect_to_tls"]), (&200.into(), &true.into()), "{step}");
     }
     // A host that is new has its certificate when the push says that it is live.
     home.verge(&["push", "dist", "--site", "shop", "--channel", "pr-1", "--json"]).await;
