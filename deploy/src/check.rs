@@ -73,7 +73,7 @@ pub fn check(dir: &Path, site: &SiteName, options: Options, data: Option<&Path>)
     report
 }
 
-/// The most bytes of pages whose links are counted: less than a second of work.
+/// The most bytes of pages whose links are counted, so that a push is not kept waiting.
 const COUNTED_BYTES_MAX: u64 = 32 << 20;
 
 /// How many links of the build's pages lead nowhere; 0 if its pages have more bytes than can be read in passing. Blocks.
