@@ -73,6 +73,22 @@ pub fn check(dir: &Path, site: &SiteName, options: Options, data: Option<&Path>)
     report
 }
 
+/// The most bytes of pages whose links are counted, so that a push is not kept waiting.
+const COUNTED_BYTES_MAX: u64 = 32 << 20;
+
+/// How many links of the build's pages lead nowhere; 0 if its pages have more bytes than can be read in passing. Blocks.
+pub(crate) fn count_dead_links(scan: &Scan, site: &SiteName) -> u64 {
+    let pages = scan.build.files.iter().filter(|(path, _)| pages::is_page(path));
+    if pages.map(|(_, content)| content.size()).sum::<u64>() > COUNTED_BYTES_MAX {
+        return 0;
+    }
+    let mut links = Links::new(&scan.build, site);
+    for page in pages::read(scan) {
+        links.add(&page);
+    }
+    links.warnings().len() as u64
+}
+
 impl Report {
     fn check_build(&mut self, scan: &Scan, site: &SiteName, last: Option<LastPush>) {
         let mut links = Links::new(&scan.build, site);

@@ -251,7 +251,8 @@ pub struct Up {
     /// The number of edges
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::up::Ports::EDGES_MAX)))]
     pub edges: u16,
-    /// The origin's port. Edges use the ports after it, DNS uses PORT + 53, and health and metrics are 100 above each; 0: use free ports
+    /// The origin's port. Edges use the ports after it, DNS uses PORT + 53, and health and metrics are 100 above each. At their own addresses,
+    /// 127.0.0.2 and up, edges use PORT + 80. 0: use free ports
     #[arg(long, value_name = "PORT", default_value_t = crate::up::Ports::DEFAULT_BASE)]
     pub port: u16,
     /// Serve the sites over HTTPS, on the ports 200 above those of the edges, with certificates of an authority that is made on this
@@ -440,6 +441,8 @@ mod tests {
             wait.contains("'--wait[=<HOW>]': expected all, strict, or a share of the edges from 1% to 100%"),
             "{wait}"
         );
+        let (purge, erase) = (error("purge"), error("erase"));
+        assert!(purge.contains("<PATH|--all>") && erase.contains("<PATH|--release <RELEASE>>"), "{purge}{erase}");
         let location = error("edges set fra-1 --location 50,200");
         assert!(location.contains("latitude, from -90 to 90, and longitude, from -180 to 180"), "{location}");
     }

@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 use url::Position;
 use verge_edge::{Cause, Explanation, HostFacts, HostModel};
-use verge_protocol::api::Host;
+use verge_protocol::api::{self, Host};
 use verge_protocol::host::HostLabel;
 use verge_protocol::rules::{HeaderRule, Redirect};
 use verge_protocol::{ChannelName, DomainName, ReleaseNumber, SiteName};
@@ -32,6 +32,9 @@ pub struct Step {
     pub release: ReleaseNumber,
     /// Whether there is a certificate of the fleet for the host.
     pub has_certificate: bool,
+    /// Whether an edge that has a certificate from files of its own redirects the request to TLS, since the site requires it and has a URL with
+    /// TLS. The origin does not know these certificates.
+    pub may_redirect_to_tls: bool,
     /// The status.
     pub status: StatusCode,
     /// The headers, but for those about the edge and its cache.
@@ -78,6 +81,8 @@ pub enum End {
 /// What a host answers with.
 struct Site {
     host: Host,
+    /// Whether its URL has TLS.
+    has_tls: bool,
     model: HostModel,
     redirects: Vec<Redirect>,
     header_rules: Vec<HeaderRule>,
@@ -171,6 +176,7 @@ async fn load(client: &Client, name: &DomainName) -> Result<Site, ClientError> {
             Err(error) => return Err(error),
         }
     }
+    let has_tls = client.get::<api::Site>(&format!("/v1/sites/{}", host.site)).await?.url.starts_with("https://");
     let channel = host.channel.clone().unwrap_or_else(ChannelName::live);
     let (redirects, header_rules) = (own.rules.redirects.clone(), own.rules.headers.clone());
     let model = HostModel::new(HostFacts {
@@ -185,7 +191,7 @@ async fn load(client: &Client, name: &DomainName) -> Result<Site, ClientError> {
         https: host.https.clone(),
         has_certificate: host.has_certificate,
     });
-    Ok(Site { host, model, redirects, header_rules })
+    Ok(Site { host, has_tls, model, redirects, header_rules })
 }
 
 impl Site {
@@ -208,6 +214,10 @@ impl Site {
             channel: self.host.channel.clone(),
             release: self.host.release,
             has_certificate: self.host.has_certificate,
+            may_redirect_to_tls: url.scheme() == "http"
+                && self.has_tls
+                && !self.host.https.optional
+                && !self.host.has_certificate,
             status,
             headers,
             reason,

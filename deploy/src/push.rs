@@ -9,8 +9,10 @@ pub(crate) mod precheck;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance, Site};
 use verge_protocol::canary::CanaryPlan;
@@ -18,6 +20,7 @@ use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName, Timestamp};
 
 pub use self::precheck::{LimitsExceeded, Shrunk};
 use crate::channel::Lifetime;
+use crate::check;
 use crate::client::{Client, ClientError};
 use crate::last_push::LastPush;
 use crate::output::{Output, Unit, human};
@@ -75,6 +78,8 @@ pub struct Pushed {
     pub duration: Duration,
     /// The warnings of the scan, then those of the origin.
     pub warnings: Vec<String>,
+    /// How many links lead nowhere, as `verge check` reports them. 0: none, or there are too many pages to look at in passing.
+    pub dead_links: u64,
     /// What `verge check` compares the next build with.
     pub memory: LastPush,
 }
@@ -107,13 +112,15 @@ impl Push<'_> {
     pub async fn run(&self, output: &Output) -> Result<Pushed, PushError> {
         let start = Instant::now();
         let (scan, mut warnings) = self.scan(output).await?;
-        let Scan { build, paths } = scan;
-        let session = UploadSession::new(self.client, self.site, self.channel, &build, paths, self.retry);
+        let scan = Arc::new(scan);
+        let dead_links = self.count_dead_links(&scan);
+        let Scan { build, paths } = &*scan;
+        let session = UploadSession::new(self.client, self.site, self.channel, build, paths.clone(), self.retry);
         session.create_site(output).await?;
         let created = session.register(output).await?;
-        precheck::check_limits(&build, &created.limits)?;
+        precheck::check_limits(build, &created.limits)?;
         if !self.options.force {
-            precheck::check_not_shrunk(&build, created.current.as_ref())?;
+            precheck::check_not_shrunk(build, created.current.as_ref())?;
         }
         let is_skipped = created.unchanged == Some(true)
             && !self.options.force
@@ -139,10 +146,11 @@ impl Push<'_> {
             duration: start.elapsed(),
             // What was pushed is released, whether or not this is known.
             expires: self.expires(output).await.unwrap_or_default(),
-            memory: LastPush::new(self.site, rollout.released.release, created.limits, &build),
+            memory: LastPush::new(self.site, rollout.released.release, created.limits, build),
             rollout,
             is_new: unchanged.is_none(),
             warnings,
+            dead_links: dead_links.await.unwrap_or_default(),
         })
     }
 
@@ -164,6 +172,12 @@ impl Push<'_> {
         step.finish(format_args!("hashed {}, {}", human::count(files, "file"), human::bytes(scan.build.bytes())));
         print_single_page(single_page, &source, output);
         Ok((scan, warnings))
+    }
+
+    /// Counts the links that lead nowhere, while the push goes on.
+    fn count_dead_links(&self, scan: &Arc<Scan>) -> JoinHandle<u64> {
+        let (scan, site) = (Arc::clone(scan), self.site.clone());
+        tokio::task::spawn_blocking(move || check::count_dead_links(&scan, &site))
     }
 
     /// When the channel expires, as it is now. Channel `live` does not.

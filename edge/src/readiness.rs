@@ -155,18 +155,18 @@ impl ReadinessCheck {
         }
         let lagging = self.status.tls.lagging();
         if let Some(CertificateLag { domain, reason, .. }) = lagging.first() {
-            let certificates = lagging.len();
-            add(
-                ProblemKind::CertificatesLagging,
-                format!("{certificates} certificates are not presented yet, such as that of {domain}: {reason}"),
-            );
+            let text = match lagging.len() {
+                1 => format!("the certificate of {domain} is not presented yet: {reason}"),
+                more => format!("{more} certificates are not presented yet, such as that of {domain}: {reason}"),
+            };
+            add(ProblemKind::CertificatesLagging, text);
         }
         if let Some((name, end)) = self.status.tls.expiring().into_iter().min_by_key(|(_, end)| *end) {
-            let certificates = self.status.tls.expiring().len();
-            add(
-                ProblemKind::CertificateExpiring,
-                format!("{certificates} certificates should have been renewed: that of {name} is valid until {end}"),
-            );
+            let text = match self.status.tls.expiring().len() {
+                1 => format!("the certificate of {name} should have been renewed: it is valid until {end}"),
+                more => format!("{more} certificates should have been renewed: that of {name} is valid until {end}"),
+            };
+            add(ProblemKind::CertificateExpiring, text);
         }
         problems
     }

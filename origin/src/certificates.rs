@@ -33,5 +33,5 @@ pub(crate) use issuer::{Issuer, Standing};
 pub(crate) use order_progress::OrdersProgress;
 pub(crate) use orders::Orders;
 pub(crate) use rekeying::{RekeyError, Rekeying};
-pub(crate) use vault::{SecretName, Vault, VaultError};
+pub(crate) use vault::{SecretName, Vault, VaultError, check_master_key};
 pub(crate) use x509::{issuer as issuer_of, key_type as key_type_of};

@@ -3,6 +3,7 @@
 use verge_daemon::run::{Needs, Port};
 use verge_daemon::{Clock, Daemon};
 
+use crate::certificates;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
 use crate::domains;
@@ -23,7 +24,11 @@ impl Daemon for Origin {
         if let Some(files) = &config.api_certificate {
             files.check(Clock::system().now())?;
         }
-        Ok(())
+        for authority in &config.authorities {
+            authority.check_files()?;
+        }
+        // The default one is not a setting: it is made, and `/healthz` tells what is wrong with it.
+        config.master_key_file.as_deref().map_or(Ok(()), certificates::check_master_key)
     }
 
     async fn needs(config: &Config) -> Needs {

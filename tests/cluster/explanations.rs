@@ -103,6 +103,6 @@ async fn redirects_are_followed_to_their_end() {
     for host in ["other", "live--demo"] {
         let url = format!("http://{host}.localhost/").parse().unwrap();
         let error = explain(&world.client(), url, &HeaderMap::new()).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("no site answers at {host}.localhost"));
+        assert_eq!(error.to_string(), format!("the origin knows no site at {host}.localhost"));
     }
 }

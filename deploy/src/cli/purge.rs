@@ -1,6 +1,6 @@
 //! `verge purge`, `verge erase` and `verge log`.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use verge_protocol::api::EraseTarget;
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::{ReleaseNumber, SitePath};
@@ -10,12 +10,13 @@ use crate::purge::parse_scope;
 
 /// `verge purge`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("paths").args(["scope", "all"]).required(true))]
 pub struct Purge {
     /// The path to purge, such as /about.html, or a directory with all below it, such as assets/*
-    #[arg(value_name = "PATH", value_parser = parse_scope, required_unless_present = "all")]
+    #[arg(value_name = "PATH", value_parser = parse_scope)]
     scope: Option<PurgeScope>,
     /// Purge all paths
-    #[arg(long, conflicts_with = "scope")]
+    #[arg(long)]
     all: bool,
     /// The site.
     #[command(flatten)]
@@ -37,12 +38,13 @@ impl Purge {
 
 /// `verge erase`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("bytes").args(["path", "release"]).required(true))]
 pub struct Erase {
     /// Erase all bytes that any release ever had at this path, such as /keys.json
-    #[arg(value_name = "PATH", value_parser = parse_path, required_unless_present = "release")]
+    #[arg(value_name = "PATH", value_parser = parse_path)]
     path: Option<SitePath>,
     /// Erase all bytes that only this release has
-    #[arg(long, value_name = "RELEASE", conflicts_with = "path")]
+    #[arg(long, value_name = "RELEASE")]
     release: Option<ReleaseNumber>,
     /// The site.
     #[command(flatten)]

@@ -1,5 +1,7 @@
 //! `verge certs`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use verge_protocol::api::{Certificate, CertificateEdges, RekeyRequest, Site};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
@@ -69,11 +71,12 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
 /// When it is ordered: anew, or again after a failure.
 fn renewal(certificate: &Certificate, now: Timestamp) -> String {
     let until = |at: Timestamp| human::until(now.age(at));
-    match (certificate.renewal.filter(|at| *at > now), certificate.next_try.filter(|at| *at > now)) {
+    let is_ahead = |at: &Timestamp| *at > now;
+    match (certificate.renewal.filter(is_ahead), certificate.next_try.filter(is_ahead)) {
         (Some(at), _) => until(at),
         _ if certificate.progress.is_some() => "in progress".to_owned(),
-        (None, Some(at)) => format!("again {}", until(at)),
-        (None, None) => "now".to_owned(),
+        (None, Some(at)) if now.age(at) >= Duration::from_mins(1) => format!("again {}", until(at)),
+        (None, _) => "now".to_owned(),
     }
 }
 
@@ -120,7 +123,6 @@ fn expiry(end: Timestamp, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
     use crate::output::OutputOptions;
@@ -178,6 +180,10 @@ mod tests {
             Certificate {
                 next_try: Some(now.after(Duration::from_mins(5))),
                 ..certificate("d.example", &[], None, Some("the authority is not reachable"))
+            },
+            Certificate {
+                next_try: Some(now.after(Duration::from_secs(30))),
+                ..certificate("e.example", &[], None, Some("the authority is not reachable"))
             },
             certificate("origin.example.com", &[], Some(60), None),
             certificate("new.example", &[], None, Some("no address for new.example\nsecond line")),

@@ -73,6 +73,12 @@ fn text_of(trace: &Trace) -> String {
                 "  without a certificate of the fleet: edges refuse TLS, unless one has files of its own"
             );
         }
+        if step.may_redirect_to_tls {
+            let _ = writeln!(
+                text,
+                "  without a certificate of the fleet: an edge that has files of its own redirects to https"
+            );
+        }
         for (name, value) in &step.headers {
             let value = human::line(&String::from_utf8_lossy(value.as_bytes()), TEXT_MAX);
             let rule = step.ruled_headers.get(name.as_str());
@@ -152,6 +158,7 @@ fn json_of(trace: &Trace) -> Value {
             "url": step.url.as_str(), "site": step.site, "channel": step.channel, "release": step.release,
             "status": step.status.as_u16(), "cause": cause(&step.reason), "file": step.file, "rule": rule,
             "header_rules": step.ruled_headers, "headers": headers, "has_certificate": step.has_certificate,
+            "may_redirect_to_tls": step.may_redirect_to_tls,
         })
     };
     let steps: Vec<Value> = trace.steps.iter().map(step).collect();
@@ -215,6 +222,7 @@ mod tests {
             file: None,
             ruled_headers: BTreeMap::new(),
             has_certificate: true,
+            may_redirect_to_tls: false,
         }
     }
 
@@ -248,5 +256,16 @@ mod tests {
         let trace = Trace { steps, end: End::Answered };
         insta::assert_snapshot!(text_of(&trace));
         insta::assert_snapshot!(format!("{:#}", json_of(&trace)));
+    }
+
+    #[test]
+    fn redirect_to_tls_that_the_origin_does_not_know_is_noted() {
+        let plain = || step("http://demo.localhost:7401/", 200, &[], Reason::Other(Cause::File));
+        let text = |may_redirect_to_tls| {
+            let step = Step { may_redirect_to_tls, ..plain() };
+            text_of(&Trace { steps: vec![step], end: End::Answered })
+        };
+        let note = "  without a certificate of the fleet: an edge that has files of its own redirects to https";
+        assert!(text(true).contains(note) && !text(false).contains(note), "{}", text(true));
     }
 }

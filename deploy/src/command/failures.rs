@@ -31,7 +31,10 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "unknown_edge" => "use `verge edges` to list edges, or `verge edges add` to configure one",
         "unknown_name_server" => "use `verge dns servers` to list name servers",
         "unknown_domain" => "use `verge domains` to list domains",
-        "unknown_host" => "use `verge sites` and `verge domains` to see where sites answer",
+        "unknown_host" => {
+            "use `verge sites` and `verge domains` to see where sites answer. Edges may have further base domains, which the origin does not \
+             know, such as verge.test of `verge up`: give the URL of the site"
+        }
         "unknown_route" => "this command needs a newer version of the origin",
         "unknown_certificate" => "use `verge certs` to list certificates",
         "address_taken" => "if the other edge no longer exists, remove it with `verge edges remove NAME`",

@@ -12,6 +12,7 @@ use super::scan_options;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::human;
 use crate::project::{BuildDir, NamedSite, Project};
 use crate::push::Push;
 use crate::upload::RetryPolicy;
@@ -64,11 +65,16 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         output.warn("the release went live without a canary: that needs an earlier release, and an edge more than the canary edges");
     }
     pushed.rollout.warn(output, environment.now);
+    if pushed.dead_links > 0 {
+        let warnings = human::count(pushed.dead_links, "warning");
+        let dir = arguments.dir.as_ref().map_or_else(String::new, |dir| format!(" {}", dir.display()));
+        output.warn(format_args!("{warnings} about links: run `verge check{dir}`"));
+    }
     if options.json {
         output.result(render::json(&push, &pushed))?;
     } else {
         for warning in &pushed.rollout.released.warnings {
-            output.warn(crate::output::human::line(warning, 300));
+            output.warn(human::line(warning, 300));
         }
         if options.quiet {
             output.result(&pushed.rollout.released.url)?;

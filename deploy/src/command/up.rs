@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use verge_daemon::telemetry::{self, LogFormat};
-use verge_protocol::api::{Provenance, Site};
-use verge_protocol::{ChannelName, SiteName, error_chain};
+use verge_protocol::api::{Provenance, Release, Site};
+use verge_protocol::{ChannelName, Manifest, SiteName, error_chain};
 
 use super::context::Context;
 use super::push::{display_path, print_others};
 use crate::cli;
-use crate::client::{ServerUrl, Token};
+use crate::client::{ClientError, ServerUrl, Token};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -25,6 +25,9 @@ use crate::rollout::Wait;
 use crate::scan::Options;
 use crate::up::{Cluster, ClusterConfig, ClusterSummary, Demo, Ports, SiteProjects};
 use crate::upload::RetryPolicy;
+
+/// The message of releases.
+const PUSH_MESSAGE: &str = "pushed by verge up";
 
 pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Exit, Failure> {
     telemetry::init(LogFormat::Human, &arguments.log)
@@ -156,7 +159,8 @@ fn restore_profile(before: Option<Profile>, config: &ClusterConfig, cluster: &Cl
     }
 }
 
-/// Pushes the given directory; without one the demo, unless its site has a release already.
+/// Pushes the given directory; without one the demo, unless its site has a release of anything else. The demo is pushed again if it has
+/// changed: it has the URLs of this cluster.
 async fn push(
     arguments: &cli::Up,
     context: &Context<'_>,
@@ -193,12 +197,29 @@ async fn push(
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
     cluster.client().create_site(&site).await?;
     let known: Site = cluster.client().get(&format!("/v1/sites/{site}")).await?;
+    let demo = Demo::new(cluster, &format!("{site}.localhost"), &context.environment.program);
     if !known.channels.is_empty() {
-        return Ok(());
+        let served = served_demo(&known, &SiteProjects::load(&config.data), cluster).await?;
+        if served.is_none_or(|manifest| demo.is_in(&manifest)) {
+            return Ok(());
+        }
     }
     let dir = tempfile::tempdir()?;
-    Demo::new(cluster, &format!("{site}.localhost"), &context.environment.program).write(dir.path())?;
+    demo.write(dir.path())?;
     push_folder(context, cluster, &site, dir.path(), Options::default()).await
+}
+
+/// The manifest of the live release of a site, if that is a demo that an earlier start has pushed.
+async fn served_demo(site: &Site, projects: &SiteProjects, cluster: &Cluster) -> Result<Option<Manifest>, ClientError> {
+    let Some(live) = site.channels.iter().find(|channel| channel.name.is_live()) else { return Ok(None) };
+    let releases: Vec<Release> = cluster.client().get(&format!("/v1/sites/{}/releases", site.name)).await?;
+    let is_own = |release: &Release| {
+        release.number == live.release && release.provenance.message.as_deref() == Some(PUSH_MESSAGE)
+    };
+    let release = releases.into_iter().find(is_own).filter(|_| projects.get(&site.name).is_none());
+    let Some(release) = release else { return Ok(None) };
+    let manifest = cluster.client().manifest(release.manifest).await?;
+    Ok(Some(manifest).filter(Demo::is_like))
 }
 
 async fn push_folder(
@@ -215,7 +236,7 @@ async fn push_folder(
         lifetime: None,
         dir,
         options,
-        provenance: Provenance { message: Some("pushed by verge up".to_owned()), ..Provenance::default() },
+        provenance: Provenance { message: Some(PUSH_MESSAGE.to_owned()), ..Provenance::default() },
         canary: None,
         wait: Wait::All,
         retry: RetryPolicy::default(),

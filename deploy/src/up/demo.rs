@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use serde::Serialize;
+use verge_protocol::{Digest, Manifest, SitePath};
 
 use super::cluster::Cluster;
 use super::edge::RunningEdge;
@@ -16,6 +17,9 @@ const FILES: [(&str, &[u8]); 5] = [
     ("demo.js", include_bytes!("../../demo/demo.js")),
     ("icon.svg", include_bytes!("../../demo/icon.svg")),
 ];
+
+/// The name of the file with the data.
+const DATA: &str = "up.json";
 
 /// The data of the demo site, `up.json`.
 #[derive(Debug, Serialize)]
@@ -46,7 +50,27 @@ impl Demo {
         for (name, bytes) in FILES {
             std::fs::write(dir.join(name), bytes)?;
         }
-        std::fs::write(dir.join("up.json"), serde_json::to_vec(self)?)
+        std::fs::write(dir.join(DATA), self.data())
+    }
+
+    fn data(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("the demo can be serialized")
+    }
+
+    /// Whether a release has the files of the demo, with these bytes.
+    pub fn is_in(&self, release: &Manifest) -> bool {
+        let data = self.data();
+        FILES.into_iter().chain([(DATA, &*data)]).all(|(name, bytes)| {
+            let path: SitePath = name.parse().expect("a name of a file is a path");
+            release.files.get(&path).is_some_and(|file| file.identity.digest() == Digest::of(bytes))
+        })
+    }
+
+    /// Whether a release has the paths of a demo, such as that of another cluster or of an earlier version, and no others.
+    pub fn is_like(release: &Manifest) -> bool {
+        let has = |name: &str| release.files.keys().any(|path| path.as_str() == name);
+        let is_known = |path: &SitePath| path.as_str() == DATA || FILES.iter().any(|(name, _)| path.as_str() == *name);
+        has("index.html") && has(DATA) && release.files.keys().all(is_known)
     }
 }
 

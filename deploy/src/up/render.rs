@@ -132,7 +132,7 @@ impl ClusterSummary {
         );
         row("origin", &self.origin, "");
         if let Some(ca) = &self.ca {
-            row("ca", &ca.display().to_string(), "  the root for your browser; curl --cacert");
+            row("ca", &ca.display().to_string(), "");
         }
         row("data", &config.data.display().to_string(), "");
         let environment = if profile_saved {
@@ -144,6 +144,12 @@ impl ClusterSummary {
             let _ = writeln!(text, "\n  {title}:\n\n      {}", bold.apply_to(command));
         };
         hint("Push your own site, in its directory in another terminal", format!("{environment}{program} push"));
+        if let (Some(ca), Some(site)) = (&self.ca, self.sites.first()) {
+            let ca = ca.display().to_string();
+            let ca = if ca.contains(' ') { format!("'{ca}'") } else { ca };
+            let command = format!("curl --cacert {ca} {}", site.url);
+            hint("Trust the root `ca` in your browser, or give it to curl", command);
+        }
         if let Some(site) = self.sites.first() {
             let [europe, america, asia] = READERS.map(|readers| readers.networks[0]);
             let dig = format!("dig @{} -p {} {}.{} +short", self.dns.ip(), self.dns.port(), site.name, self.zone);

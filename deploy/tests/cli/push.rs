@@ -45,6 +45,20 @@ async fn first_push_creates_site_and_prints_summary() {
 }
 
 #[tokio::test]
+async fn push_counts_links_that_lead_nowhere() {
+    let world = World::new().await;
+    world.write("dist/index.html", "<link rel=stylesheet href=style.css><a href=/about>About</a><a href=/>Home</a>");
+    let ran = world.verge(&push(&[])).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("warning: 2 warnings about links: run `verge check`\n"), "{}", ran.stderr);
+    world.write("dist/about.html", "About");
+    let ran = world.verge(&push(&["dist"])).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("warning: 1 warning about links: run `verge check dist`\n"), "{}", ran.stderr);
+    world.write("dist/style.css", "");
+    let ran = world.verge(&push(&[])).await.ended(Exit::Success);
+    assert!(!ran.stderr.contains("about links"), "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn duplicate_files_of_a_build_do_not_count_as_saved() {
     let world = World::new().await;
     world.write("dist/copy.js", "let a = 1;");

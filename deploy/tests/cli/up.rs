@@ -138,9 +138,12 @@ async fn https_serves_every_site_with_a_certificate_of_the_printed_authority() {
         client().build().unwrap().get(at("shop.localhost")).send().await.unwrap_err();
         trusting.get(at("unknown.localhost")).send().await.unwrap_err();
         let plain = edge["url"].as_str().unwrap().replace("127.0.0.1", "shop.localhost");
-        let answer = trusting.get(plain).send().await.unwrap();
+        let answer = trusting.get(&plain).send().await.unwrap();
         let location = answer.headers()["location"].to_str().unwrap();
         assert_eq!((answer.status().as_u16(), location), (308, format!("{}/", at("shop.localhost")).as_str()));
+        // The origin does not know the certificate.
+        let step = &home.verge(&["explain", &plain, "--json"]).await["steps"][0];
+        assert_eq!((&step["status"], &step["may_redirect_to_tls"]), (&200.into(), &true.into()), "{step}");
     }
     // A host that is new has its certificate when the push says that it is live.
     home.verge(&["push", "dist", "--site", "shop", "--channel", "pr-1", "--json"]).await;
@@ -294,4 +297,38 @@ async fn site_is_served_again_after_restart() {
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("<!doctype html>one"), "{answer}");
     }
     assert_eq!(second.end("INT").await.code, Some(0));
+}
+
+/// The names and URLs of the edges that the demo lists.
+#[cfg(target_os = "linux")]
+async fn demo_edges(summary: &serde_json::Value) -> Vec<(String, String)> {
+    let answer = process::get(summary["edges"][0]["url"].as_str().unwrap(), "demo.localhost", "/up.json").await;
+    let data: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    data["edges"].as_array().unwrap().iter().map(|edge| (text(&edge["name"]), text(&edge["url"]))).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn demo_lists_the_edges_of_each_start_unless_other_files_were_pushed() {
+    let home = Home::new();
+    let arguments = ["--data", "data", "--port", "0", "--json", "--edges"];
+    for (edges, release) in [("1", "v1"), ("2", "v2")] {
+        let mut up = home.up(&[&arguments[..], &[edges]].concat());
+        let summary = up.ready().await;
+        assert_eq!(summary["sites"][0]["release"], release);
+        let expected = summary["edges"].as_array().unwrap().iter().map(|edge| {
+            let url = edge["url"].as_str().unwrap().replace("127.0.0.1", "demo.localhost");
+            (edge["name"].as_str().unwrap().to_owned(), format!("{url}/"))
+        });
+        assert_eq!(demo_edges(&summary).await, expected.collect::<Vec<_>>());
+        if release == "v2" {
+            home.write("dist/up.json", "{}");
+            home.verge(&["push", "dist", "--site", "demo", "--force", "--json"]).await;
+        }
+        up.end("TERM").await;
+    }
+    let mut up = home.up(&[&arguments[..], &["1"]].concat());
+    assert_eq!(up.ready().await["sites"][0]["release"], "v3", "another's files stay");
+    up.end("TERM").await;
 }

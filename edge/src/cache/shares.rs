@@ -19,7 +19,7 @@ pub(super) struct Shares(Arc<Mutex<HashMap<IpAddr, Weak<Address>>>>);
 pub(super) struct Share(Arc<Address>);
 
 struct Address {
-    address: IpAddr,
+    ip: IpAddr,
     responses: AtomicUsize,
     shares: Arc<Mutex<HashMap<IpAddr, Weak<Self>>>>,
 }
@@ -34,7 +34,7 @@ impl Shares {
         if let Some(share) = shares.get(&address).and_then(Weak::upgrade) {
             return Share(share);
         }
-        let share = Arc::new(Address { address, responses: AtomicUsize::new(0), shares: Arc::clone(&self.0) });
+        let share = Arc::new(Address { ip: address, responses: AtomicUsize::new(0), shares: Arc::clone(&self.0) });
         shares.insert(address, Arc::downgrade(&share));
         Share(share)
     }
@@ -63,8 +63,8 @@ impl Drop for Address {
     fn drop(&mut self) {
         let mut shares = lock(&self.shares);
         // Another may have taken its place.
-        if shares.get(&self.address).is_some_and(|share| share.strong_count() == 0) {
-            shares.remove(&self.address);
+        if shares.get(&self.ip).is_some_and(|share| share.strong_count() == 0) {
+            shares.remove(&self.ip);
         }
     }
 }

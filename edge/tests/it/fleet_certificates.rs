@@ -43,7 +43,7 @@ async fn certificate_is_presented_once_its_key_has_arrived_and_reported() {
         })
     })
     .await;
-    let problem = format!("1 certificates are not presented yet, such as that of {DEMO}");
+    let problem = format!("the certificate of {DEMO} is not presented yet");
     until("the problem", async || secured.private("/healthz").await.contains(&problem)).await;
     // Without a certificate there is no redirect.
     until("the site", async || secured.plain(DEMO, "/").await.0 == 200).await;

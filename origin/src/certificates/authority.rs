@@ -3,7 +3,7 @@
 mod transport;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub struct ExternalAccount {
     pub key_id: String,
     /// Its HMAC key, in base64url.
     pub hmac_key: Secret,
+    /// The file from which the key was read, for errors.
+    pub hmac_key_file: Option<PathBuf>,
 }
 
 impl AuthoritySettings {
@@ -69,6 +71,18 @@ impl AuthoritySettings {
             poll_delay: Duration::from_millis(250),
         }
     }
+}
+
+impl AuthoritySettings {
+    /// Validates the files of the settings: root certificates, and the key of the external account. Blocks.
+    pub(crate) fn check_files(&self) -> Result<(), AuthorityError> {
+        transport(self.ca_file.as_deref(), Clock::system())?;
+        self.external_account.as_ref().map(external_account_key).transpose().map(drop)
+    }
+}
+
+fn transport(ca_file: Option<&Path>, clock: Clock) -> Result<Transport, AuthorityError> {
+    Transport::new(ca_file, clock).map_err(|(path, reason)| AuthorityError::CaFile { path, reason })
 }
 
 /// How long an authority gets no order that limits them and does not say until when.
@@ -91,8 +105,8 @@ pub(crate) enum AuthorityError {
     Slow { doing: &'static str, timeout: Duration },
     #[error("the authority offers no {kind} challenge for {name}")]
     NoChallenge { kind: &'static str, name: CertificateName },
-    #[error("invalid HMAC key of the external account: expected base64url")]
-    ExternalAccount,
+    #[error("invalid HMAC key of the external account in {place}: expected base64url")]
+    ExternalAccount { place: String },
     #[error("invalid certificates in {path}: {reason}")]
     CaFile { path: String, reason: String },
     #[error(transparent)]
@@ -157,8 +171,7 @@ impl Authority {
         clock: Clock,
         caa_issuers: CaaIssuers,
     ) -> Result<Self, AuthorityError> {
-        let transport = Transport::new(settings.ca_file.as_deref(), clock)
-            .map_err(|(path, reason)| AuthorityError::CaFile { path, reason })?;
+        let transport = transport(settings.ca_file.as_deref(), clock)?;
         Ok(Self { settings: Arc::new(settings), vault, transport, account: Arc::default(), caa_issuers })
     }
 
@@ -284,8 +297,7 @@ impl Authority {
         let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-        let external = self.settings.external_account.as_ref().map(external_account_key).transpose();
-        let external: Option<ExternalAccountKey> = external.map_err(|()| AuthorityError::ExternalAccount)?;
+        let external = self.settings.external_account.as_ref().map(external_account_key).transpose()?;
         let builder = Account::builder_with_http(Box::new(self.transport.clone()));
         let created = builder.create(&new, self.settings.directory.clone(), external.as_ref()).await;
         let (account, credentials) = created.map_err(|error| self.error(error, "making an account"))?;
@@ -414,9 +426,15 @@ impl PendingOrder {
     }
 }
 
-/// The key that binds an ACME account to an external one. Fails if it is no base64url.
-fn external_account_key(account: &ExternalAccount) -> Result<ExternalAccountKey, ()> {
-    let key = URL_SAFE_NO_PAD.decode(account.hmac_key.expose().trim_end_matches('=')).map_err(|_| ())?;
+/// The key that binds an ACME account to an external one. An error if it is empty, or no base64url.
+fn external_account_key(account: &ExternalAccount) -> Result<ExternalAccountKey, AuthorityError> {
+    let key = URL_SAFE_NO_PAD.decode(account.hmac_key.expose().trim_end_matches('=')).ok();
+    let key = key.filter(|key| !key.is_empty()).ok_or_else(|| AuthorityError::ExternalAccount {
+        place: account
+            .hmac_key_file
+            .as_ref()
+            .map_or_else(|| "`hmac_key`".to_owned(), |path| path.display().to_string()),
+    })?;
     Ok(ExternalAccountKey::new(account.key_id.clone(), &key))
 }
 

@@ -13,6 +13,12 @@ use super::master_key::MasterKey;
 use crate::feed::Feed;
 use crate::store::{Database, SecretRow, StoreError};
 
+/// An error if the file of the master key exists and holds none. Blocks.
+pub(crate) fn check_master_key(path: &Path) -> anyhow::Result<()> {
+    MasterKey::read(path)?;
+    Ok(())
+}
+
 /// What a secret is, and by what it is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecretName {

@@ -92,7 +92,7 @@ impl RawAuthority {
         let external_account = external_account
             .map(|RawExternalAccount { key_id, hmac_key, hmac_key_file }| {
                 let hmac_key = Secret::from_value_or_file("hmac_key", hmac_key, hmac_key_file.as_deref())?;
-                Ok::<_, SecretError>(ExternalAccount { key_id, hmac_key })
+                Ok::<_, SecretError>(ExternalAccount { key_id, hmac_key, hmac_key_file })
             })
             .transpose()?;
         Ok(AuthoritySettings { email, profile, external_account, ca_file, ..AuthoritySettings::new(directory) })

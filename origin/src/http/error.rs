@@ -248,7 +248,9 @@ impl From<HttpsError> for ApiError {
         let message = error.to_string();
         let hint = match error {
             HttpsError::MaxAge => "a year is what is usual".to_owned(),
-            HttpsError::HstsWithOptional => "end HSTS first (a max-age of 0), or require TLS".to_owned(),
+            HttpsError::HstsWithOptional => {
+                "end HSTS first, with a max-age of 0 (`--hsts forget`), or require TLS".to_owned()
+            }
             HttpsError::PreloadTooWeak => {
                 "the preload list of browsers asks for at least a year and all subdomains".to_owned()
             }

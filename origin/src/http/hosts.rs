@@ -70,6 +70,6 @@ fn select(label: &str) -> Option<Selected> {
 }
 
 fn unknown(host: &DomainName) -> ApiError {
-    ApiError::not_found("unknown_host", format!("no site answers at {host}"))
+    ApiError::not_found("unknown_host", format!("the origin knows no site at {host}"))
         .hint("GET /v1/sites lists the sites and where they are, GET /v1/domains their domains")
 }

@@ -12,16 +12,13 @@ use crate::store::ChannelMove;
 pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
     let (mut standing, mut places): (Vec<&ChannelMove>, HashMap<ReleaseNumber, usize>) = Default::default();
     for one in moves.iter().rev() {
-        match places.get(&one.release) {
-            Some(&place) => {
-                for undone in standing.drain(place + 1..) {
-                    places.remove(&undone.release);
-                }
+        if let Some(&place) = places.get(&one.release) {
+            for undone in standing.drain(place + 1..) {
+                places.remove(&undone.release);
             }
-            None => {
-                places.insert(one.release, standing.len());
-                standing.push(one);
-            }
+        } else {
+            places.insert(one.release, standing.len());
+            standing.push(one);
         }
     }
     // The same files under another number would change nothing.

@@ -147,7 +147,8 @@ async fn account_is_bound_to_one_that_the_operator_has_at_the_authority() {
     };
     let pebble = Pebble::start_with(settings).await;
     let with = |key: &str| {
-        let external_account = ExternalAccount { key_id: "kid-1".to_owned(), hmac_key: Secret::new(key) };
+        let external_account =
+            ExternalAccount { key_id: "kid-1".to_owned(), hmac_key: Secret::new(key), hmac_key_file: None };
         AuthoritySettings { external_account: Some(external_account), ..authority(&pebble) }
     };
     let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());

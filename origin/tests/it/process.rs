@@ -38,6 +38,51 @@ async fn a_copy_of_the_sample_is_refused_until_its_placeholder_is_replaced() {
 }
 
 #[tokio::test]
+async fn check_config_names_an_invalid_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, file) = (folder.path().join("origin.toml"), folder.path().join("file"));
+    let checked = async |setting: &str, content: Option<&str>| {
+        let text = format!(
+            "data = \"{}\"\nsites_url = \"https://sites.verge.test\"\n{}",
+            folder.path().join("data").display(),
+            setting.replace("FILE", &file.display().to_string())
+        );
+        std::fs::write(&config, text).unwrap();
+        drop(std::fs::remove_file(&file));
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let (code, _, errors) = check(&config, &[]).await;
+        (code == Some(0), errors)
+    };
+    let authority = rcgen::generate_simple_self_signed(["ca.verge.test".to_owned()]).unwrap().cert.pem();
+    let master = "master_key_file = \"FILE\"\n";
+    let roots = "[acme]\nca_file = \"FILE\"\n";
+    let external = "[acme.external_account]\nkey_id = \"k\"\nhmac_key_file = \"FILE\"\n";
+    let digits = "7".repeat(64);
+    for (setting, content) in [(roots, &*authority), (external, "c2VjcmV0\n"), (master, &*digits)] {
+        let (is_valid, errors) = checked(setting, Some(content)).await;
+        assert!(is_valid, "{setting}: {errors}");
+    }
+    assert!(checked(master, None).await.0, "it is made");
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (setting, content) in [
+        (roots, Some("")),
+        (roots, Some(&authority[..200])),
+        (roots, Some(damaged)),
+        (roots, None),
+        (external, Some("")),
+        (external, Some("no base64!")),
+        (external, None),
+        (master, Some("")),
+        (master, Some("77")),
+    ] {
+        let (is_valid, errors) = checked(setting, content).await;
+        assert!(!is_valid && errors.contains(&*file.display().to_string()), "{setting} {content:?}: {errors}");
+    }
+}
+
+#[tokio::test]
 async fn check_config_online_tries_data_ports_and_resolver() {
     let (folder, dns) = (tempfile::tempdir().unwrap(), FakeDns::start().await);
     let config = folder.path().join("origin.toml");

@@ -61,7 +61,10 @@ impl Transport {
             }
             builder = builder.tls_certs_merge(roots);
         }
-        let client = builder.build().map_err(|error| ("TLS".to_owned(), error_chain(&error)))?;
+        let client = builder.build().map_err(|error| {
+            let path = ca_file.map_or_else(|| "TLS".to_owned(), |path| path.display().to_string());
+            (path, error_chain(&error))
+        })?;
         Ok(Self { client, clock, clock_ahead_millis: Arc::default() })
     }
 
