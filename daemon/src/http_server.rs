@@ -141,10 +141,10 @@ where
 pub struct Clients(Arc<Places>);
 
 impl Clients {
-    /// Closes some of the connections whose clients keep memory from others: those first that have taken nothing of a response for
-    /// `stalled_for`, then those with more than `responses_max` responses under way.
-    pub fn relieve(&self, stalled_for: Duration, responses_max: u32) {
-        self.0.relieve(stalled_for, responses_max);
+    /// Closes some of the connections whose clients keep memory from others: those that have taken nothing of a response for `stalled_for`, the
+    /// longest first.
+    pub fn relieve(&self, stalled_for: Duration) {
+        self.0.relieve(stalled_for);
     }
 }
 

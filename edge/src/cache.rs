@@ -22,7 +22,7 @@ use crate::store::{Object, Store};
 use crate::upstream::Upstream;
 
 pub(crate) use self::recent_failures::{RecentFailures, Unavailable};
-pub(crate) use self::shares::UnderWay;
+pub(crate) use self::shares::Claim;
 pub(crate) use self::single_flight::{Completer, SingleFlight};
 
 /// Concurrent reads from disk, and at most as many concurrent fetches. There are two limits so that an origin that hangs does not block reads from
@@ -82,9 +82,9 @@ impl BlobCache {
         Self { tiers: Arc::clone(&self.tiers), share: Some(self.tiers.shares.of(address)) }
     }
 
-    /// Counts a response that takes blobs.
-    pub(crate) fn begin_response(&self) -> Option<UnderWay> {
-        self.share.as_ref().map(Share::begin)
+    /// The claim of a response that takes blobs.
+    pub(crate) fn claim(&self) -> Claim {
+        self.share.as_ref().map_or_else(Claim::unlimited, Share::claim)
     }
 
     /// Puts a blob into the memory tier.
@@ -118,12 +118,11 @@ impl BlobCache {
         digests.for_each(|digest| self.tiers.memory.remove(digest));
     }
 
-    /// Waits while memory is short and the readers of the address have more than their share, unless the blob is in memory or about to be.
-    pub(crate) async fn turn(&self, digest: &Digest) {
-        let Some(share) = &self.share else { return };
+    /// Waits while memory is short and the readers of the address take their share, unless the blob is in memory or about to be.
+    pub(crate) async fn turn(&self, claim: &Claim, digest: &Digest) {
         let tiers = &self.tiers;
-        let has_to_wait =
-            || share.is_exceeded(&tiers.budget) && !tiers.memory.has(digest) && !tiers.in_flight.has(digest);
+        let is_there = || tiers.memory.has(digest) || tiers.in_flight.has(digest);
+        let has_to_wait = || !claim.has_place() && tiers.budget.is_short() && !is_there();
         if has_to_wait() {
             tiers.budget.wait_while(has_to_wait, || tiers.memory.evict()).await;
         }
@@ -162,7 +161,10 @@ impl Tiers {
         if let Some(unavailable) = self.failures.get(&digest) {
             return completer.complete(Err(unavailable));
         }
+        // While it waits for its turn it needs no memory.
+        drop(wanted.take());
         let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
+        let mut wanted = Some(self.budget.want());
         let room = self.room(&mut wanted).await;
         match self.upstream.blob(digest).await {
             Ok((blob, pack)) => {

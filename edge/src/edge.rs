@@ -302,14 +302,13 @@ fn serve_readers(
     listeners.collect()
 }
 
-/// Closes connections of readers that take nothing of a response, or have many under way, while others wait for the memory.
+/// Closes connections of readers that take nothing of a response while others wait for the memory.
 async fn relieve_memory(blobs: BlobCache, clients: Vec<Clients>, draining: CancellationToken) {
     const STALLED_FOR: Duration = Duration::from_secs(15);
     const PAUSE: Duration = Duration::from_secs(1);
-    const RESPONSES_MAX: u32 = 4;
     while draining.run_until_cancelled(blobs.memory_exhausted()).await.is_some() {
         for clients in &clients {
-            clients.relieve(STALLED_FOR, RESPONSES_MAX);
+            clients.relieve(STALLED_FOR);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -25,10 +25,9 @@ pub(super) struct Activity {
     in_service: AtomicU32,
     /// Bytes of responses that were handed over and not given to the kernel, but for small pieces.
     held: AtomicUsize,
-    /// When the client last took a piece of a response, in milliseconds of [`now`].
-    taken_at: AtomicU64,
-    /// The same for the response of which it has taken nothing for the longest time. Only HTTP/2 has several, and tells it now and then.
-    oldest_taken_at: AtomicU64,
+    /// How long the client has taken nothing of one of its responses, as of the last check, in milliseconds. [`u64::MAX`]: that is not known, since
+    /// the connection is not one of HTTP/2.
+    stream_stalled: AtomicU64,
     /// When bytes were written, or a request began or ended, in milliseconds of [`now`].
     progressed_at: AtomicU64,
 }
@@ -43,8 +42,7 @@ impl Activity {
             ended: AtomicU32::new(0),
             in_service: AtomicU32::new(0),
             held: AtomicUsize::new(0),
-            taken_at: AtomicU64::new(0),
-            oldest_taken_at: AtomicU64::new(u64::MAX),
+            stream_stalled: AtomicU64::new(u64::MAX),
             // It is given as much time for its first request as one that has a request.
             progressed_at: AtomicU64::new(now() + BUSY_BONUS),
         }
@@ -119,13 +117,17 @@ impl Activity {
 
     /// How long the client has taken nothing of one of the responses that wait for it.
     pub(super) fn stalled_for(&self) -> Duration {
-        let taken_at = self.taken_at.load(Relaxed).min(self.oldest_taken_at.load(Relaxed));
-        if self.responses() == 0 { Duration::ZERO } else { Duration::from_millis(now().saturating_sub(taken_at)) }
+        let milliseconds = match (self.responses(), self.stream_stalled.load(Relaxed)) {
+            (0, _) => 0,
+            (_, u64::MAX) => now().saturating_sub(self.progressed_at.load(Relaxed)),
+            (_, stalled) => stalled,
+        };
+        Duration::from_millis(milliseconds)
     }
 
-    /// Notes when the client last took a piece of the response of which it has taken nothing for the longest time.
-    pub(super) fn set_oldest_taken_at(&self, milliseconds: u64) {
-        self.oldest_taken_at.store(milliseconds, Relaxed);
+    /// Notes how long the client of a connection of HTTP/2 has taken nothing of one of its responses, in milliseconds.
+    pub(super) fn set_stream_stalled(&self, milliseconds: u64) {
+        self.stream_stalled.store(milliseconds, Relaxed);
     }
 
     /// Notes that a request has begun.
@@ -157,11 +159,6 @@ impl Activity {
     /// Notes that so many bytes of those are no longer held.
     pub(super) fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Relaxed);
-    }
-
-    /// Notes that the client takes something of a response, at `milliseconds` of [`now`].
-    pub(super) fn taken_at(&self, milliseconds: u64) {
-        self.taken_at.store(milliseconds, Relaxed);
     }
 
     #[cfg(test)]

@@ -63,8 +63,10 @@ impl ConnectionClock {
             match ready!(self.deadlines.poll(context, driver.as_deref_mut())) {
                 Due::Quiet if self.is_closing => {}
                 Due::Quiet => return Poll::Ready(Step::PutAside),
+                // What else the client takes is not broken off.
+                Due::Left if self.is_closing && driver.as_ref().is_some_and(|driver| driver.is_busy()) => {}
                 // One of HTTP/2 is told.
-                Due::Idle if !self.is_closing => {
+                Due::Idle | Due::Left if !self.is_closing => {
                     self.is_closing = true;
                     return Poll::Ready(Step::Close);
                 }

@@ -28,6 +28,8 @@ pub(super) struct Deadlines {
     bytes_per_check: u64,
     /// How much longer the client may take nothing of a response for each that it could take: on a slow line they take turns.
     turn: Duration,
+    /// The most responses that it could take since each of them has been taken from.
+    responses_max: u32,
     /// As of the last check.
     written: u64,
     begun: u32,
@@ -45,6 +47,8 @@ pub(super) enum Due {
     Idle,
     /// The client has taken next to nothing for [`HttpLimits::write_timeout`].
     Stalled,
+    /// Of a connection of HTTP/2 whose client takes other things, it has left a part of a response that cannot be taken back.
+    Left,
 }
 
 impl Deadlines {
@@ -61,6 +65,7 @@ impl Deadlines {
             write_timeout: limits.write_timeout,
             bytes_per_check: u64::from(limits.write_rate) * milliseconds / 1000 + 1,
             turn: Duration::from_secs(HTTP2_PIECE_MAX as u64) / limits.write_rate.saturating_mul(FAIR_SHARE),
+            responses_max: 0,
             written: 0,
             begun: 0,
             in_flight: 0,
@@ -72,21 +77,26 @@ impl Deadlines {
     pub(super) fn poll(&mut self, context: &mut Context<'_>, mut driver: Option<&mut Driver>) -> Poll<Due> {
         loop {
             let now = ready!(self.checks.poll_tick(context));
-            let has_stalled = driver.as_mut().is_some_and(|driver| self.check_streams(driver, context));
-            let due = self.check(now, driver.is_some());
-            if let Some(due) = if has_stalled { Some(Due::Stalled) } else { due } {
-                return Poll::Ready(due);
+            let is_left = driver.as_mut().is_some_and(|driver| self.check_streams(driver, context));
+            match self.check(now, driver.is_some()) {
+                None if is_left => return Poll::Ready(Due::Left),
+                None => {}
+                Some(due) => return Poll::Ready(due),
             }
         }
     }
 
     /// Whether there is an overdue stream that cannot be reset.
-    fn check_streams(&self, driver: &mut Driver, context: &Context<'_>) -> bool {
+    fn check_streams(&mut self, driver: &mut Driver, context: &Context<'_>) -> bool {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let oldest = driver.oldest_taken_at();
-        self.activity.set_oldest_taken_at(oldest.unwrap_or(u64::MAX));
-        let allowed = self.write_timeout + self.turn * self.activity.responses();
-        let overdue = activity::now().saturating_sub(u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX));
-        oldest.is_some_and(|oldest| oldest < overdue) && !driver.end_stalled(overdue, context)
+        let stalled = oldest.map_or(0, |oldest| activity::now().saturating_sub(oldest));
+        self.activity.set_stream_stalled(stalled);
+        // Whoever waits has waited behind all that there were at first.
+        let before = if stalled < millis(self.write_timeout) { 0 } else { self.responses_max };
+        self.responses_max = self.activity.responses().max(before);
+        let allowed = millis(self.write_timeout + self.turn * self.responses_max);
+        stalled > allowed && !driver.end_stalled(activity::now().saturating_sub(allowed), context)
     }
 
     /// With `has_streams`, what it holds of single responses is not looked at.

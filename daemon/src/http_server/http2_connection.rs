@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection_clock::{ConnectionClock, Ended, Step};
-use super::in_flight::InFlight;
+use super::in_flight::{HTTP2_PIECE_MAX, InFlight};
 use super::limits::HttpLimits;
 use super::request_targets::RequestTargets;
 use super::tracked::TrackedService;
@@ -48,6 +48,7 @@ where
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2_streams)
+        .max_send_buf_size(STREAM_BUFFER_MAX)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
@@ -70,6 +71,9 @@ where
 
 /// How many bytes are collected before they are sent: the payload of four TLS records.
 const COLLECTED_MAX: usize = 64 * 1024;
+
+/// How many bytes of a response hyper takes that the client has no window for, or its line no room: the rest can be given up.
+const STREAM_BUFFER_MAX: usize = 4 * HTTP2_PIECE_MAX;
 
 /// So many answered requests are kept in mind before those that have ended are forgotten.
 const ANSWERED_MIN: usize = 16;
@@ -232,6 +236,11 @@ impl Driver {
         self.forget_ended();
         let waiting = self.waiting.iter().filter_map(Answer::taken_at);
         waiting.chain(self.answered.iter().filter_map(taken_at)).min()
+    }
+
+    /// Whether there are requests whose responses hyper does not have in full.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Resets the streams of responses of which the client has taken nothing since `milliseconds` of [`now`](super::activity::now).

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use super::activity::{Activity, now};
 use super::response_end::Observed;
 
-/// The largest piece of a body that is handed over at once, in bytes: what the client takes is known piece by piece.
-pub(super) const PIECE_MAX: usize = 64 * 1024;
+/// The largest piece of a body that is handed over at once, in bytes. hyper gives each to the kernel by itself.
+pub(super) const PIECE_MAX: usize = 256 * 1024;
 
-/// The same for HTTP/2, where it is what a frame has.
+/// The largest piece of a body of HTTP/2 that is handed over at once, in bytes: what a frame has. What the client takes of each response is known
+/// piece by piece.
 pub(super) const HTTP2_PIECE_MAX: usize = 16 * 1024;
 
 /// A piece of a response up to this size, in bytes, is not counted among those that are held.
@@ -62,9 +63,7 @@ impl InFlight {
     }
 
     fn takes(&self) {
-        let now = now();
-        self.taken_at.store(now, Relaxed);
-        self.activity.taken_at(now);
+        self.taken_at.store(now(), Relaxed);
     }
 
     /// When the client last took a piece of the response, in milliseconds of [`now`]. `None` while it waits for the service.

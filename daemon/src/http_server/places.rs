@@ -86,22 +86,15 @@ impl Places {
         Place { places: Arc::clone(self), address, is_limited: limited.is_some(), occupant }
     }
 
-    /// Ends one in [`VACATED`] of the connections whose clients keep memory from others: those first of whose responses one has waited for its
-    /// client for `stalled_for`, and the longest; then those with more than `responses_max` that wait for their client, and the most.
-    pub(super) fn relieve(&self, stalled_for: Duration, responses_max: u32) {
+    /// Ends one in [`VACATED`] of the connections of whose responses one has waited for the client for `stalled_for`, the longest first.
+    pub(super) fn relieve(&self, stalled_for: Duration) {
         let mut taken = self.lock();
         let all = taken.by_address.iter().flat_map(|(address, occupants)| occupants.iter().map(|one| (*address, one)));
-        let mut holding: Vec<_> = all
-            .filter_map(|(address, occupant)| {
-                let (stalled, responses) = (occupant.activity.stalled_for(), occupant.activity.responses());
-                let stalled = if stalled >= stalled_for { stalled } else { Duration::ZERO };
-                let responses = if responses > responses_max { responses } else { 0 };
-                (!stalled.is_zero() || responses > 0)
-                    .then(|| (Reverse((stalled, responses)), address, Arc::clone(occupant)))
-            })
-            .collect();
-        holding.sort_unstable_by_key(|(rank, ..)| *rank);
-        for (_, address, occupant) in &holding[..holding.len().div_ceil(VACATED)] {
+        let all = all.map(|(address, occupant)| (occupant.activity.stalled_for(), address, occupant));
+        let stalled = all.filter(|(stalled, ..)| *stalled >= stalled_for);
+        let mut stalled: Vec<_> = stalled.map(|(stalled, address, one)| (stalled, address, Arc::clone(one))).collect();
+        stalled.sort_unstable_by_key(|(stalled, ..)| Reverse(*stalled));
+        for (_, address, occupant) in &stalled[..stalled.len().div_ceil(VACATED)] {
             taken.end(*address, occupant);
         }
     }
@@ -257,15 +250,14 @@ mod tests {
     #[tokio::test]
     async fn connections_that_keep_memory_from_others_are_ended_the_longest_stalled_first() {
         let listener = Listener::new(128, 1000);
-        let connections @ [idle, busy, much, short, long] = &[(); 5].map(|()| listener.connect(Ipv4Addr::LOCALHOST));
-        let begin = |connection| InFlight::begin(connection);
-        let _responses = [busy, short, long].map(begin);
-        let _many = [(); 5].map(|()| begin(much));
-        for (connection, taken_at) in [(idle, 0), (short, 2), (long, 1)] {
-            connection.taken_at(taken_at);
+        let connections @ [idle, busy, short, long, http2] = &[(); 5].map(|()| listener.connect(Ipv4Addr::LOCALHOST));
+        let _responses = [busy, short, long, http2].map(InFlight::begin);
+        for (connection, progressed_at) in [(idle, 0), (short, 2), (long, 1)] {
+            connection.set_progressed_at(progressed_at);
         }
-        for left in [&[0, 1, 2, 3][..], &[0, 1, 2], &[0, 1], &[0, 1]] {
-            listener.places.relieve(Duration::from_secs(5), 4);
+        http2.set_stream_stalled(5001);
+        for left in [&[0, 1, 2, 4][..], &[0, 1, 4], &[0, 1], &[0, 1]] {
+            listener.places.relieve(Duration::from_secs(5));
             listener.settle(left.len()).await;
             let are_left: Vec<usize> = (0..5).filter(|index| listener.has(&connections[*index])).collect();
             assert_eq!(are_left, left);

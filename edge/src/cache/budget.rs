@@ -88,7 +88,10 @@ impl Budget {
             let look = LOOK_MIN.max(LOOK_OF_EACH * waiting.all());
             tokio::time::sleep(look.mul_f64(rand::random_range(0.5..1.5))).await;
             if told_at.elapsed() >= LOOK * PATIENCE {
-                self.exhausted.notify_one();
+                // It may be short only because much is to be fetched.
+                if self.free.available_permits() < BLOB_MAX {
+                    self.exhausted.notify_one();
+                }
                 told_at = Instant::now();
             }
         }
@@ -201,6 +204,38 @@ mod tests {
         assert!(budget.copy(&blob.bytes()[..1000]).is_none());
         drop((blob, copy));
         assert_eq!(budget.free(), BLOB_MAX + 1500);
+    }
+
+    /// Many may be asked for at one moment, when the memory is still free.
+    #[tokio::test]
+    async fn blobs_that_are_on_their_way_count() {
+        let budget = Budget::new(0, 4 * BLOB_MAX as u64);
+        let _first = budget.want();
+        let _second = budget.want();
+        assert!(!budget.is_short());
+        let third = budget.want();
+        assert!(budget.is_short());
+        drop(third);
+        assert!(!budget.is_short());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wait_says_that_memory_is_exhausted_only_if_it_is() {
+        let budget = Budget::new(0, 2 * BLOB_MAX as u64);
+        let _one = budget.room(|| {}).await.hold(blob(1, BLOB_MAX));
+        let mut waiting = std::pin::pin!(budget.wait_while(|| true, || {}));
+        let minute = tokio::time::timeout(Duration::from_mins(1), async {
+            tokio::select! {
+                () = waiting.as_mut() => {}
+                () = budget.exhausted() => {}
+            }
+        });
+        minute.await.unwrap_err();
+        let _two = budget.room(|| {}).await.hold(blob(2, BLOB_MAX));
+        tokio::select! {
+            () = waiting => panic!("it has to wait"),
+            () = budget.exhausted() => {}
+        }
     }
 
     #[tokio::test]

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::budget::Budget;
+use bytes::Bytes;
 
-/// With more responses under way than these, the readers of an address wait while memory is short.
-const FAIR: usize = 16;
+/// So many responses of an address never wait; the others do while memory is short.
+const PLACES: usize = 16;
+
+/// A piece of a blob up to this size, in bytes, is not worth the allocation by which it is counted.
+const CARRIED_MIN: usize = 1024;
 
 /// The shares of all addresses that have connections.
 #[derive(Default)]
@@ -20,12 +23,19 @@ pub(super) struct Share(Arc<Address>);
 
 struct Address {
     ip: IpAddr,
-    responses: AtomicUsize,
+    /// How many places are taken.
+    taken: AtomicUsize,
     shares: Arc<Mutex<HashMap<IpAddr, Weak<Self>>>>,
 }
 
-/// A response under way, until it is dropped.
-pub(crate) struct UnderWay(Share);
+/// What a response may take, until it and all that was sent for it are dropped. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Claim(Option<Arc<Response>>);
+
+struct Response {
+    share: Share,
+    has_place: AtomicBool,
+}
 
 impl Shares {
     /// The share of an address: one for all of its connections.
@@ -34,28 +44,75 @@ impl Shares {
         if let Some(share) = shares.get(&address).and_then(Weak::upgrade) {
             return Share(share);
         }
-        let share = Arc::new(Address { ip: address, responses: AtomicUsize::new(0), shares: Arc::clone(&self.0) });
+        let share = Arc::new(Address { ip: address, taken: AtomicUsize::new(0), shares: Arc::clone(&self.0) });
         shares.insert(address, Arc::downgrade(&share));
         Share(share)
     }
 }
 
 impl Share {
-    /// Counts a response.
-    pub(super) fn begin(&self) -> UnderWay {
-        self.0.responses.fetch_add(1, Relaxed);
-        UnderWay(self.clone())
-    }
-
-    /// Whether the address has to wait: memory is short, and it has more than its share under way.
-    pub(super) fn is_exceeded(&self, budget: &Budget) -> bool {
-        self.0.responses.load(Relaxed) > FAIR && budget.is_short()
+    /// The claim of a new response.
+    pub(super) fn claim(&self) -> Claim {
+        let response = Response { share: self.clone(), has_place: AtomicBool::new(false) };
+        response.has_place();
+        Claim(Some(Arc::new(response)))
     }
 }
 
-impl Drop for UnderWay {
+impl Claim {
+    /// That of a response that never waits.
+    pub(super) fn unlimited() -> Self {
+        Self(None)
+    }
+
+    /// Whether the response never has to wait. It takes a place if there is one.
+    pub(super) fn has_place(&self) -> bool {
+        self.0.as_ref().is_none_or(|response| response.has_place())
+    }
+
+    /// The same bytes, which count as a part of the response until they are dropped, unless they are few.
+    pub(crate) fn carry(&self, bytes: Bytes) -> Bytes {
+        match &self.0 {
+            Some(response) if bytes.len() > CARRIED_MIN => {
+                Bytes::from_owner(Carried { bytes, _response: Arc::clone(response) })
+            }
+            _ => bytes,
+        }
+    }
+}
+
+impl Response {
+    fn has_place(&self) -> bool {
+        if self.has_place.load(Relaxed) {
+            return true;
+        }
+        let taken = &self.share.0.taken;
+        let has_place = taken.fetch_update(Relaxed, Relaxed, |taken| (taken < PLACES).then_some(taken + 1)).is_ok();
+        if has_place && self.has_place.swap(true, Relaxed) {
+            // Another has taken one for it meanwhile.
+            taken.fetch_sub(1, Relaxed);
+        }
+        has_place
+    }
+}
+
+impl Drop for Response {
     fn drop(&mut self) {
-        self.0.0.responses.fetch_sub(1, Relaxed);
+        if *self.has_place.get_mut() {
+            self.share.0.taken.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Bytes of a response.
+struct Carried {
+    bytes: Bytes,
+    _response: Arc<Response>,
+}
+
+impl AsRef<[u8]> for Carried {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -77,46 +134,29 @@ fn lock(shares: &Mutex<HashMap<IpAddr, Weak<Address>>>) -> MutexGuard<'_, HashMa
 mod tests {
     use std::net::Ipv4Addr;
 
-    use verge_protocol::{BLOB_MAX, Blob};
-
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn address_with_much_under_way_waits_while_memory_is_short_and_others_do_not() {
-        let (shares, budget) = (Shares::default(), Budget::new(0, 4 * BLOB_MAX as u64));
+    #[test]
+    fn place_is_that_of_a_response_until_all_of_its_bytes_are_dropped() {
+        let shares = Shares::default();
         let (greedy, modest) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
-        let mut responses: Vec<_> = (0..=FAIR).map(|_| shares.of(greedy).begin()).collect();
-        let _one = shares.of(modest).begin();
-        let hold = async |byte| budget.room(|| {}).await.hold(Blob::of(vec![byte; BLOB_MAX].into()).unwrap());
-        let _held = [hold(1).await, hold(2).await];
-        assert!(!shares.of(greedy).is_exceeded(&budget));
-        let last = hold(3).await;
-        assert!(!shares.of(modest).is_exceeded(&budget));
-        let share = shares.of(greedy);
-        let mut waiting = std::pin::pin!(budget.wait_while(|| share.is_exceeded(&budget), || {}));
-        tokio::select! {
-            () = waiting.as_mut() => panic!("memory is short"),
-            () = budget.exhausted() => {}
-        }
-        drop(last);
-        waiting.await;
-        let _last = hold(3).await;
-        assert!(share.is_exceeded(&budget));
-        responses.pop();
-        assert!(!share.is_exceeded(&budget));
-    }
-
-    /// Many may be asked for at one moment, when the memory is still free.
-    #[tokio::test]
-    async fn blobs_that_are_on_their_way_count() {
-        let budget = Budget::new(0, 4 * BLOB_MAX as u64);
-        let _first = budget.want();
-        let _second = budget.want();
-        assert!(!budget.is_short());
-        let third = budget.want();
-        assert!(budget.is_short());
-        drop(third);
-        assert!(!budget.is_short());
+        let mut claims: Vec<_> = (0..PLACES).map(|_| shares.of(greedy).claim()).collect();
+        let late = shares.of(greedy).claim();
+        assert!(claims.iter().all(Claim::has_place) && !late.has_place());
+        assert!(shares.of(modest).claim().has_place() && Claim::unlimited().has_place());
+        let few = claims[0].carry(Bytes::from(vec![7; CARRIED_MIN]));
+        let bytes = claims[0].carry(Bytes::from(vec![7; CARRIED_MIN + 1]));
+        claims.remove(0);
+        assert!(!late.has_place());
+        let part = bytes.slice(5..6);
+        drop(bytes);
+        assert!(!late.has_place());
+        drop(part);
+        assert!(late.has_place());
+        let later = shares.of(greedy).claim();
+        assert!(!later.has_place());
+        drop((late, few));
+        assert!(later.has_place());
     }
 
     #[test]
@@ -125,7 +165,7 @@ mod tests {
         let address = Ipv4Addr::LOCALHOST.into();
         let (first, second) = (shares.of(address), shares.of(address));
         assert!(Arc::ptr_eq(&first.0, &second.0));
-        let response = first.begin();
+        let response = first.claim();
         drop((first, second));
         assert_eq!(lock(&shares.0).len(), 1);
         drop(response);

@@ -11,7 +11,7 @@ use verge_protocol::content::BlobSlice;
 use verge_protocol::{Blob, Coding};
 
 use super::response_head::BodySpan;
-use crate::cache::{BlobCache, Unavailable, UnderWay};
+use crate::cache::{BlobCache, Claim, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::Resource;
 
@@ -27,7 +27,7 @@ pub(crate) struct ResponseBody {
     remaining: u64,
     traffic: Option<Arc<Traffic>>,
     cache: CacheResult,
-    _under_way: Option<UnderWay>,
+    claim: Option<Claim>,
 }
 
 enum Source {
@@ -39,13 +39,13 @@ enum Source {
 impl ResponseBody {
     /// An empty body.
     pub(super) fn empty(cache: CacheResult) -> Self {
-        Self { source: Source::Empty, remaining: 0, traffic: None, cache, _under_way: None }
+        Self { source: Source::Empty, remaining: 0, traffic: None, cache, claim: None }
     }
 
     /// The body of a built-in response. Its bytes are not counted.
     pub(super) fn builtin(bytes: Bytes) -> Self {
         let cache = CacheResult::None;
-        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None, cache, _under_way: None }
+        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None, cache, claim: None }
     }
 
     /// `first`, which came from `cache`, then the bytes of `pieces`.
@@ -55,19 +55,19 @@ impl ResponseBody {
         pieces: Pieces,
         blobs: BlobCache,
         traffic: Arc<Traffic>,
-        under_way: Option<UnderWay>,
+        claim: Claim,
     ) -> Self {
         let remaining = first.len() as u64 + pieces.remaining();
         if pieces.remaining() == 0 {
             let source = Source::Bytes(first);
-            return Self { source, remaining, traffic: Some(traffic), cache, _under_way: under_way };
+            return Self { source, remaining, traffic: Some(traffic), cache, claim: Some(claim) };
         }
-        let waits = blobs.clone();
+        let (waits, its_claim) = (blobs.clone(), claim.clone());
         // One after the other: a piece never waits for its turn while the reader has a later one.
         let in_turn = stream::iter(pieces).then(move |piece| {
-            let blobs = waits.clone();
+            let (blobs, claim) = (waits.clone(), its_claim.clone());
             async move {
-                blobs.turn(&piece.digest).await;
+                blobs.turn(&claim, &piece.digest).await;
                 piece
             }
         });
@@ -77,7 +77,7 @@ impl ResponseBody {
         });
         let all = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
         let source = Source::Stream(Box::pin(all));
-        Self { source, remaining, traffic: Some(traffic), cache, _under_way: under_way }
+        Self { source, remaining, traffic: Some(traffic), cache, claim: Some(claim) }
     }
 }
 
@@ -110,6 +110,10 @@ impl Body for ResponseBody {
         };
         Poll::Ready(next.map(|bytes| {
             let bytes = bytes?;
+            let bytes = match &self.claim {
+                Some(claim) => claim.carry(bytes),
+                None => bytes,
+            };
             self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
             if let Some(traffic) = &self.traffic {
                 traffic.count_sent(bytes.len());

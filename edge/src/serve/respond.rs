@@ -16,7 +16,7 @@ use super::common_headers::{CACHE_STATUS, CommonHeaders, NO_STORE, NOINDEX, VERG
 use super::response_head::ResponseHead;
 use super::{builtin_responses, cors};
 use crate::access_log::OpenEntry;
-use crate::cache::{BlobCache, Unavailable, UnderWay};
+use crate::cache::{BlobCache, Claim, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::{Channel, HeaderScope, PathHeaders, is_for_shared_caches};
 
@@ -179,14 +179,14 @@ pub(super) fn respond(
         pieces,
         blobs: blobs.clone(),
         traffic: Arc::clone(traffic),
-        under_way: blobs.begin_response(),
+        claim: blobs.claim(),
     };
     if let Some(blob) = blobs.get_from_memory(&first.digest) {
         return ResponseFuture::ready(rest.send(&first, &blob, CacheResult::Memory, common));
     }
     let common = Arc::clone(common);
     let response = async move {
-        rest.blobs.turn(&first.digest).await;
+        rest.blobs.turn(&rest.claim, &first.digest).await;
         match rest.blobs.get(first.digest).await {
             Ok((blob, result)) => rest.send(&first, &blob, result, &common),
             Err(unavailable) => rest.fail(unavailable, &common),
@@ -208,7 +208,7 @@ struct Rest {
     pieces: Pieces,
     blobs: BlobCache,
     traffic: Arc<Traffic>,
-    under_way: Option<UnderWay>,
+    claim: Claim,
 }
 
 impl Rest {
@@ -225,7 +225,7 @@ impl Rest {
         };
         self.traffic.count_response(self.status, result);
         self.headers.insert(CACHE_STATUS, common.cache_status(result).clone());
-        let body = ResponseBody::stream(first, result, self.pieces, self.blobs, self.traffic, self.under_way);
+        let body = ResponseBody::stream(first, result, self.pieces, self.blobs, self.traffic, self.claim);
         response(self.status, self.headers, body)
     }
 
