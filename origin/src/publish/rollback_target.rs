@@ -5,11 +5,17 @@ use std::collections::HashMap;
 use verge_protocol::ReleaseNumber;
 use verge_protocol::state::ChannelState;
 
-use crate::store::ChannelMove;
+use crate::store::{ChannelMove, ROLLBACK_MOVES_READ};
 
 /// The release, with other files, that was live before the one that `moves` end with, the latest first. A move back to a release that was live
 /// before undoes all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
+///
+/// `None` too if `moves` are as many as are read, and the current release may have been live before the first of them: what was live before it
+/// is not known then.
 pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
+    if moves.len() >= ROLLBACK_MOVES_READ as usize && is_older_than_moves_before(current.release, moves) {
+        return None;
+    }
     let (mut standing, mut places): (Vec<&ChannelMove>, HashMap<ReleaseNumber, usize>) = Default::default();
     for one in moves.iter().rev() {
         if let Some(&place) = places.get(&one.release) {
@@ -23,6 +29,11 @@ pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> 
     }
     // The same files under another number would change nothing.
     standing.iter().rev().find(|one| one.manifest != current.manifest).map(|one| one.release)
+}
+
+/// Whether a release with a greater number was live before this one first was.
+fn is_older_than_moves_before(release: ReleaseNumber, moves: &[ChannelMove]) -> bool {
+    moves.iter().rev().take_while(|one| one.release != release).any(|one| one.release > release)
 }
 
 #[cfg(test)]
@@ -63,5 +74,24 @@ mod tests {
             Some(4),
             "a release with the files of an earlier one is new"
         );
+    }
+
+    #[test]
+    fn release_that_may_have_been_live_before_the_moves_that_are_read_has_no_rollback_target() {
+        let all = u64::from(ROLLBACK_MOVES_READ);
+        // Moves to v1, v2, and so on up to `pushes`, and then to `last`.
+        let target_after = |pushes: u64, last: &[u64]| {
+            let releases: Vec<u64> = (1..=pushes).chain(last.iter().copied()).collect();
+            let files: Vec<String> = releases.iter().map(u64::to_string).collect();
+            let moves: Vec<(u64, &str)> = releases.into_iter().zip(files.iter().map(String::as_str)).rev().collect();
+            target(&moves[..moves.len().min(ROLLBACK_MOVES_READ as usize)])
+        };
+        assert_eq!(target_after(65, &[1]), None, "v1 was the first");
+        assert_eq!(target_after(all - 1, &[1]), None, "v1 was the first");
+        assert_eq!(target_after(all, &[1]), None);
+        assert_eq!(target_after(all, &[1, all + 1]), Some(1));
+        assert_eq!(target_after(all, &[1, all + 1, 1]), None);
+        assert_eq!(target_after(all, &[5]), Some(4));
+        assert_eq!(target_after(all + 9, &[]), Some(all + 8));
     }
 }
