@@ -38,9 +38,12 @@ fn is_older_than_moves_before(release: ReleaseNumber, moves: &[ChannelMove]) -> 
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::host::HostLabel;
+    use verge_protocol::state::RolloutState;
     use verge_protocol::{Digest, Seq, Timestamp};
 
     use super::*;
+    use crate::store::{Database, MOVES_READ, NewMove};
 
     /// `moves` are (release, files), the latest first; the channel points at the first.
     fn target(moves: &[(u64, &str)]) -> Option<u64> {
@@ -93,5 +96,30 @@ mod tests {
         assert_eq!(target_after(all, &[1, all + 1, 1]), None);
         assert_eq!(target_after(all, &[5]), Some(4));
         assert_eq!(target_after(all + 9, &[]), Some(all + 8));
+    }
+
+    #[tokio::test]
+    async fn rollback_after_a_move_to_a_release_of_long_ago_goes_to_no_release_that_it_undid() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = Timestamp(1000);
+        let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
+        let label: HostLabel = "demo".parse().unwrap();
+        database.create_site(&label.site, now).await.unwrap();
+        let mut current: Option<ChannelState> = None;
+        for release in (1..=u64::from(MOVES_READ) + 2).chain([2]) {
+            let rollout = RolloutState {
+                release: ReleaseNumber(release),
+                manifest: Digest::of(&release.to_le_bytes()),
+                expected: current.map(|state| state.epoch),
+                idempotency_key: None,
+                started: now,
+                canary: None,
+                author: None,
+            };
+            let new = NewMove { label: label.clone(), rollout };
+            current = Some(database.move_channel(&new, now, |_, _| Vec::new()).await.unwrap().unwrap().1);
+        }
+        let moves = database.moves(&label.site, &label.channel).await.unwrap();
+        assert_eq!(rollback_target(&current.unwrap(), &moves), Some(ReleaseNumber(1)));
     }
 }
