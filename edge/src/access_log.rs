@@ -10,13 +10,14 @@
 mod line;
 mod output;
 mod queue;
+mod request_fields;
 mod writer;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderValue, Request, StatusCode, Version};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use verge_daemon::Clock;
@@ -26,6 +27,7 @@ use verge_protocol::{ChannelName, Timestamp};
 use self::line::Line;
 use self::output::Output;
 use self::queue::Queue;
+use self::request_fields::RequestFields;
 use crate::config::{AccessLogConfig, AccessLogFormat};
 
 pub(crate) use self::writer::Writer;
@@ -59,20 +61,14 @@ impl AccessLog {
 
     /// The entry of a request that begins, over TLS of this version.
     pub(crate) fn begin<B>(&self, request: &Request<B>, remote: IpAddr, tls: Option<&'static str>) -> OpenEntry {
-        let headers = request.headers();
-        let first = |name| headers.get(name).cloned();
         OpenEntry(Some(Box::new(Entry {
             log: self.clone(),
             time: self.0.clock.now(),
             begun: Instant::now(),
             remote: remote.to_canonical(),
             tls,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
             version: request.version(),
-            host: host_field(request.uri(), headers),
-            referer: first(header::REFERER),
-            user_agent: first(header::USER_AGENT),
+            fields: RequestFields::of(request),
             site: None,
             channel: None,
             release: None,
@@ -85,14 +81,6 @@ impl AccessLog {
 /// The cache result of a response that is not a file's.
 const NO_CACHE: &str = "none";
 
-/// The host as the client has sent it, but for the authority of the target.
-fn host_field(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-    match uri.authority() {
-        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None => headers.get(header::HOST).cloned(),
-    }
-}
-
 /// What is known of a request.
 struct Entry {
     log: AccessLog,
@@ -100,12 +88,8 @@ struct Entry {
     begun: Instant,
     remote: IpAddr,
     tls: Option<&'static str>,
-    method: Method,
-    uri: Uri,
     version: Version,
-    host: Option<HeaderValue>,
-    referer: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
+    fields: RequestFields,
     site: Option<String>,
     channel: Option<ChannelName>,
     release: Option<HeaderValue>,
@@ -115,17 +99,13 @@ struct Entry {
 
 impl Entry {
     fn write(&self, end: ResponseEnd) {
-        let target = match self.uri.path_and_query() {
-            Some(path_and_query) => path_and_query.as_str(),
-            // Of `CONNECT`.
-            None => self.uri.authority().map_or("", http::uri::Authority::as_str),
-        };
+        let fields = &self.fields;
         let line = Line {
             time: self.time,
             remote: self.remote,
-            host: self.host.as_ref().map(HeaderValue::as_bytes),
-            method: self.method.as_str().as_bytes(),
-            target: target.as_bytes(),
+            host: fields.host.as_deref(),
+            method: fields.method.as_str().as_bytes(),
+            target: &fields.target,
             protocol: self.version,
             status: self.status.map(|status| status.as_u16()),
             sent_bytes: end.sent_bytes,
@@ -136,8 +116,8 @@ impl Entry {
             release: self.release.as_ref().and_then(|release| release.to_str().ok()),
             cache: self.cache,
             tls: self.tls,
-            referer: self.referer.as_ref().map(HeaderValue::as_bytes),
-            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+            referer: fields.referer.as_deref(),
+            user_agent: fields.user_agent.as_deref(),
         };
         let log = &self.log.0;
         log.queue.push(&line.text(log.format));

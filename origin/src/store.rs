@@ -41,7 +41,7 @@ pub(crate) use blobs::{BlobLookup, Blobs};
 pub(crate) use channel_deletions::{Deletion, DeletionCause};
 pub(crate) use channel_lifetimes::{ChannelEnd, NewLifetime};
 pub use channels::ChannelMove;
-pub(crate) use channels::{ChannelRow, MOVES_READ, MoveTarget, NewMove};
+pub(crate) use channels::{ChannelRow, MOVES_READ, MoveTarget, NewMove, ROLLBACK_MOVES_READ};
 pub(crate) use contents::list_digest;
 pub(crate) use database::{Database, migrations};
 pub(crate) use domains::{DomainRow, DomainRows};

@@ -23,6 +23,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::activity::Activity;
 use super::connection_clock::{ConnectionClock, Ended, Step};
 use super::in_flight::{HTTP2_PIECE_MAX, InFlight};
 use super::limits::HttpLimits;
@@ -43,7 +44,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (mut driver, stream) = Driver::new(stream);
+    let activity = Arc::clone(&service.activity);
+    let (mut driver, stream) = Driver::new(stream, Arc::clone(&activity));
     let mut builder = Builder::new(driver.requests());
     builder
         .timer(TokioTimer::new())
@@ -51,9 +53,12 @@ where
         .max_send_buf_size(STREAM_BUFFER_MAX)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
-        .keep_alive_timeout(limits.header_timeout);
+        // Not before a client is overdue that takes nothing of a response: hyper drops what it holds before it ends the connection.
+        .keep_alive_timeout(limits.header_timeout.max(limits.write_timeout));
     let service = TrackedService { requests: Some(driver.requests()), ..service };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // Dropped before the connection, which drops what it holds before its stream.
+    let _closes = ClosesWhenDropped(activity);
     let ended = poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = driver.poll(connection.as_mut(), context) {
@@ -67,6 +72,15 @@ where
         }
     });
     ended.await
+}
+
+/// Notes that a connection is closed, when it is dropped.
+struct ClosesWhenDropped(Arc<Activity>);
+
+impl Drop for ClosesWhenDropped {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// How many bytes are collected before they are sent: the payload of four TLS records.
@@ -133,6 +147,13 @@ impl Answer {
     fn taken_at(&self) -> Option<u64> {
         taken_at(self.in_flight.as_ref()?)
     }
+
+    /// Drops it, and so resets its stream.
+    fn give_up(self) {
+        if let Some(in_flight) = self.in_flight.and_then(|in_flight| in_flight.upgrade()) {
+            in_flight.give_up();
+        }
+    }
 }
 
 fn taken_at(in_flight: &Weak<InFlight>) -> Option<u64> {
@@ -162,9 +183,9 @@ struct Writes {
 
 impl Driver {
     /// Drives what reads requests into [`Self::requests`] and writes to the stream that is returned.
-    pub(crate) fn new<S>(stream: S) -> (Self, CollectedWrites<S>) {
+    pub(super) fn new<S>(stream: S, activity: Arc<Activity>) -> (Self, CollectedWrites<S>) {
         let writes = Arc::new(Writes::default());
-        let stream = CollectedWrites { stream, collected: BytesMut::new(), writes: Arc::clone(&writes) };
+        let stream = CollectedWrites { stream, collected: BytesMut::new(), writes: Arc::clone(&writes), activity };
         let driver = Self {
             requests: Requests::default(),
             waiting: FuturesUnordered::new(),
@@ -249,7 +270,10 @@ impl Driver {
         let is_stalled = |taken_at: u64| taken_at < milliseconds;
         if self.waiting.iter().filter_map(Answer::taken_at).any(is_stalled) {
             let all = std::mem::take(&mut self.waiting);
-            self.waiting = all.into_iter().filter(|request| !request.taken_at().is_some_and(is_stalled)).collect();
+            let (stalled, others): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|request| request.taken_at().is_some_and(is_stalled));
+            self.waiting = others.into_iter().collect();
+            stalled.into_iter().for_each(Answer::give_up);
             // Those that are left have to be polled to be woken again.
             context.waker().wake_by_ref();
         }
@@ -262,6 +286,7 @@ pub(crate) struct CollectedWrites<S> {
     stream: S,
     collected: BytesMut,
     writes: Arc<Writes>,
+    activity: Arc<Activity>,
 }
 
 impl<S: AsyncWrite + Unpin> CollectedWrites<S> {
@@ -293,7 +318,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for CollectedWrites<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        // Of HTTP/2, a client that sends nothing more takes nothing more. What is held is dropped before the stream.
+        let is_end = match &read {
+            Poll::Ready(Ok(())) => buffer.filled().len() == before && buffer.remaining() > 0,
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
+        if is_end {
+            self.activity.close();
+        }
+        read
     }
 }
 
@@ -355,7 +391,7 @@ mod tests {
     #[tokio::test]
     async fn writes_are_collected_until_the_driver_has_them_sent_or_they_are_much() {
         let (near, mut far) = tokio::io::duplex(1 << 20);
-        let (driver, mut stream) = Driver::new(near);
+        let (driver, mut stream) = Driver::new(near, Arc::new(Activity::new()));
         stream.write_all(b"one ").await.unwrap();
         stream.flush().await.unwrap();
         stream.write_all(b"two").await.unwrap();
@@ -379,7 +415,7 @@ mod tests {
     #[tokio::test]
     async fn answers_of_one_turn_are_sent_together_and_late_ones_when_they_are_ready() {
         let (near, mut far) = tokio::io::duplex(1 << 20);
-        let (mut driver, mut stream) = Driver::new(near);
+        let (mut driver, mut stream) = Driver::new(near, Arc::new(Activity::new()));
         let requests = driver.requests();
         let (late, is_late) = tokio::sync::oneshot::channel::<()>();
         let answers: Arc<Mutex<Vec<u8>>> = Arc::default();

@@ -24,6 +24,8 @@ const HELD_MIN: usize = 1024;
 pub(super) struct InFlight {
     activity: Arc<Activity>,
     is_in_service: AtomicBool,
+    /// What the connection still holds of the response is not sent.
+    is_given_up: AtomicBool,
     /// When the client last took a piece of the response, in milliseconds of [`now`].
     taken_at: AtomicU64,
     /// Set if the end of the response is observed.
@@ -42,6 +44,7 @@ impl InFlight {
         let request = Self {
             activity: Arc::clone(activity),
             is_in_service: AtomicBool::new(false),
+            is_given_up: AtomicBool::new(false),
             taken_at: AtomicU64::new(0),
             observed: OnceLock::new(),
         };
@@ -69,6 +72,11 @@ impl InFlight {
     /// When the client last took a piece of the response, in milliseconds of [`now`]. `None` while it waits for the service.
     pub(super) fn taken_at(&self) -> Option<u64> {
         (!self.is_in_service.load(Relaxed)).then(|| self.taken_at.load(Relaxed))
+    }
+
+    /// Notes that the response is broken off: the pieces that are held are dropped, and not because the client takes them.
+    pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Relaxed);
     }
 
     /// The response has come, and its end is to be observed.
@@ -126,9 +134,10 @@ impl Drop for Held {
         let request = &self.request;
         request.activity.release(self.bytes.len());
         request.takes();
-        // With a connection, all that it holds is dropped after its stream.
+        // A connection is noted as closed before what it holds is dropped.
         if let Some(observed) = request.observed.get()
             && !request.activity.is_closed()
+            && !request.is_given_up.load(Relaxed)
         {
             observed.takes(self.bytes.len());
         }

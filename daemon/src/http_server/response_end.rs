@@ -81,12 +81,14 @@ mod tests {
     use http::{Request, Response};
     use http_body::{Body, Frame, SizeHint};
     use hyper::body::Incoming;
+    use hyper::client::conn::http2::{self, SendRequest};
     use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::mpsc;
 
-    use super::super::{HttpLimits, serve};
+    use super::super::{Clients, HttpLimits, serve};
     use super::*;
     use crate::tasks::Tasks;
 
@@ -131,6 +133,14 @@ mod tests {
 
     /// Serves `<size>/<pieces>` and `<size>/<pieces>/broken`.
     async fn start(tasks: &Tasks) -> (SocketAddr, mpsc::UnboundedReceiver<ResponseEnd>) {
+        let (address, _, ends) = start_with(tasks, &HttpLimits::default()).await;
+        (address, ends)
+    }
+
+    async fn start_with(
+        tasks: &Tasks,
+        limits: &HttpLimits,
+    ) -> (SocketAddr, Clients, mpsc::UnboundedReceiver<ResponseEnd>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -143,8 +153,8 @@ mod tests {
             response.extensions_mut().insert(ObservedBy(Arc::<Ends>::clone(&observer)));
             async { Ok::<_, Infallible>(response) }
         });
-        serve("test", listener, &HttpLimits::default(), tasks, service);
-        (address, receiver)
+        let clients = serve("test", listener, limits, tasks, service);
+        (address, clients, receiver)
     }
 
     async fn connect(address: SocketAddr, path: &str) -> TcpStream {
@@ -186,6 +196,157 @@ mod tests {
             let end = ends.recv().await.unwrap();
             assert!(!end.is_complete && (99_000..50_000_000).contains(&end.sent_bytes), "{path}: {end:?}");
         }
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    /// More than the client of [`connect_http2`] takes, and little enough that hyper takes all of it.
+    const QUEUED: &str = "/25000/1";
+
+    /// A connection whose streams take 20,000 bytes each until they are read.
+    async fn connect_http2(address: SocketAddr, tasks: &Tasks) -> SendRequest<String> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(20_000);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+        drop(tasks.spawn("client", async { drop(connection.await) }));
+        sender
+    }
+
+    /// A connection that has requested `/65536/1`, with a window of a mebibyte or of 65,535 bytes.
+    async fn connect_raw_http2(address: SocketAddr, is_wide: bool) -> TcpStream {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        if is_wide {
+            client.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0\0\0\x04\x08\0\0\0\0\0\0\x10\0\0").await.unwrap();
+        } else {
+            client.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        }
+        client.write_all(b"\0\0\x0f\x01\x05\0\0\0\x01\x82\x86\x04\x08/65536/1\x01\x01a").await.unwrap();
+        client
+    }
+
+    /// Reads so many bytes of a response, or as many as it has.
+    async fn read_raw_http2(client: &mut TcpStream, length_min: usize) -> usize {
+        let mut length = 0;
+        while length < length_min {
+            let mut head = [0; 9];
+            client.read_exact(&mut head).await.unwrap();
+            let frame = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            client.read_exact(&mut vec![0; frame]).await.unwrap();
+            let is_data = head[3] == 0;
+            length += if is_data { frame } else { 0 };
+            if is_data && head[4] & 1 == 1 {
+                break;
+            }
+        }
+        length
+    }
+
+    async fn request(sender: &mut SendRequest<String>, path: &str) -> Response<Incoming> {
+        let request = Request::get(format!("http://a{path}")).body(String::new()).unwrap();
+        sender.send_request(request).await.unwrap()
+    }
+
+    async fn assert_is_incomplete(ends: &mut mpsc::UnboundedReceiver<ResponseEnd>, sent_max: u64) {
+        let end = tokio::time::timeout(Duration::from_secs(20), ends.recv()).await.unwrap().unwrap();
+        assert!(!end.is_complete && end.sent_bytes <= sent_max, "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn http2_response_whose_client_closes_the_connection_is_incomplete() {
+        let tasks = Tasks::default();
+        let (address, mut ends) = start(&tasks).await;
+        let mut client = connect_raw_http2(address, false).await;
+        assert_eq!(read_raw_http2(&mut client, 65_535).await, 65_535);
+        drop(client);
+        assert_is_incomplete(&mut ends, 3 * 16_384).await;
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn http2_response_whose_connection_stalls_is_incomplete() {
+        let tasks = Tasks::default();
+        let limits = HttpLimits { write_timeout: Duration::from_millis(200), ..HttpLimits::default() };
+        let (address, _, mut ends) = start_with(&tasks, &limits).await;
+        let mut sender = connect_http2(address, &tasks).await;
+        let _response = request(&mut sender, QUEUED).await;
+        assert_is_incomplete(&mut ends, 20_000).await;
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    /// A frozen client answers no pings.
+    #[tokio::test]
+    async fn http2_response_whose_client_answers_no_pings_is_incomplete() {
+        let tasks = Tasks::default();
+        let (header_timeout, write_timeout) = (Duration::from_millis(150), Duration::from_millis(400));
+        let limits = HttpLimits { header_timeout, write_timeout, write_rate: 1 << 16, ..HttpLimits::default() };
+        let (address, _, mut ends) = start_with(&tasks, &limits).await;
+        let _client = connect_raw_http2(address, false).await;
+        assert_is_incomplete(&mut ends, 3 * 16_384).await;
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn http2_response_whose_connection_is_closed_for_its_memory_is_incomplete() {
+        let tasks = Tasks::default();
+        let (address, clients, mut ends) = start_with(&tasks, &HttpLimits::default()).await;
+        let mut sender = connect_http2(address, &tasks).await;
+        let _response = request(&mut sender, QUEUED).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        clients.relieve(Duration::from_millis(10), 0);
+        assert_is_incomplete(&mut ends, 20_000).await;
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    /// The streams share the window of the connection, which the first has used up: hyper holds back the only piece of the second.
+    #[tokio::test]
+    async fn http2_response_that_is_held_back_and_given_up_is_incomplete() {
+        let tasks = Tasks::default();
+        let limits =
+            HttpLimits { write_timeout: Duration::from_millis(200), write_rate: 1 << 16, ..HttpLimits::default() };
+        let (address, _, mut ends) = start_with(&tasks, &limits).await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(1 << 20).initial_connection_window_size(65_535);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+        drop(tasks.spawn("client", async { drop(connection.await) }));
+        let _first = request(&mut sender, "/1000000/1").await;
+        let _second = request(&mut sender, "/5000/1").await;
+        // Other requests keep the connection.
+        let mut broken = 0;
+        while broken < 2 {
+            assert_eq!(request(&mut sender, "/0/0").await.status(), 200);
+            while let Ok(end) = ends.try_recv() {
+                if end != (ResponseEnd { sent_bytes: 0, is_complete: true }) {
+                    assert!(!end.is_complete, "{end:?}");
+                    broken += 1;
+                }
+            }
+        }
+        drop(sender);
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn http2_response_that_is_read_is_complete_although_its_client_leaves_at_once() {
+        let tasks = Tasks::default();
+        let (address, mut ends) = start(&tasks).await;
+        let mut client = connect_raw_http2(address, true).await;
+        assert_eq!(read_raw_http2(&mut client, usize::MAX).await, 65_536);
+        drop(client);
+        assert_eq!(ends.recv().await, Some(ResponseEnd { sent_bytes: 65_536, is_complete: true }));
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    /// The end of its requests is not the end of what it takes.
+    #[tokio::test]
+    async fn response_whose_client_ends_its_requests_is_complete() {
+        let tasks = Tasks::default();
+        let (address, mut ends) = start(&tasks).await;
+        let mut client = connect(address, "/5/3").await;
+        client.shutdown().await.unwrap();
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+        assert_eq!(ends.recv().await, Some(ResponseEnd { sent_bytes: 15, is_complete: true }));
         tasks.shutdown(Duration::from_secs(5)).await.unwrap();
     }
 }

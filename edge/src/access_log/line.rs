@@ -10,11 +10,11 @@ use verge_protocol::Timestamp;
 use crate::config::AccessLogFormat;
 
 /// Lengths beyond which fields of a request are cut, in bytes before escaping.
-const METHOD_MAX: usize = 32;
-const HOST_MAX: usize = 255;
-const TARGET_MAX: usize = 2048;
-const REFERER_MAX: usize = 1024;
-const USER_AGENT_MAX: usize = 512;
+pub(super) const METHOD_MAX: usize = 32;
+pub(super) const HOST_MAX: usize = 255;
+pub(super) const TARGET_MAX: usize = 2048;
+pub(super) const REFERER_MAX: usize = 1024;
+pub(super) const USER_AGENT_MAX: usize = 512;
 
 /// What follows a field that was cut.
 const CUT: &str = "...";

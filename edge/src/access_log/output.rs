@@ -29,6 +29,12 @@ impl Output {
         }
     }
 
+    /// Likewise as standard output.
+    #[cfg(test)]
+    pub(super) fn of_file(file: File) -> Self {
+        Self { file, path: None }
+    }
+
     /// Opens the file again if there is another one at its path, or none. Returns whether it did. After an error the one that was
     /// open is still used.
     pub(super) fn follow_path(&mut self) -> io::Result<bool> {

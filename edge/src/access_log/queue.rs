@@ -1,5 +1,6 @@
 //! Lines that wait to be written. Adding one never waits for a disk: if there is no room, it is dropped and counted.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ pub(super) struct Queue {
     /// Once so many bytes wait, [`Self::wait`] ends.
     bytes_woken: usize,
     dropped: Counter,
+    /// What is wrong with the log has been logged, and is not over.
+    is_problem_logged: AtomicBool,
+    log_full: fn(),
 }
 
 #[derive(Default)]
@@ -23,17 +27,29 @@ struct Waiting {
 impl Queue {
     /// For at most `bytes_max` bytes, with the counter of lines that are dropped.
     pub(super) fn new(bytes_max: usize, dropped: Counter) -> Self {
-        Self { waiting: Mutex::default(), changed: Condvar::new(), bytes_max, bytes_woken: bytes_max / 16, dropped }
+        Self {
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            bytes_max,
+            bytes_woken: bytes_max / 16,
+            dropped,
+            is_problem_logged: AtomicBool::new(false),
+            log_full,
+        }
     }
 
-    /// Adds a line, which ends with its line break, or drops it.
+    /// Adds a line, which ends with its line break, or drops it. The first that is dropped is logged here: the writer may hang.
     pub(super) fn push(&self, line: &str) {
         let mut waiting = self.lock();
         let before = waiting.lines.len();
         let after = before + line.len();
         if waiting.is_closed || after > self.bytes_max {
+            let is_full = !waiting.is_closed;
             drop(waiting);
             self.drop_lines(1);
+            if is_full && self.begin_problem() {
+                (self.log_full)();
+            }
             return;
         }
         waiting.lines.extend_from_slice(line.as_bytes());
@@ -71,6 +87,17 @@ impl Queue {
         self.dropped.get()
     }
 
+    /// Whether a problem has to be logged: none has been since the last was over.
+    pub(super) fn begin_problem(&self) -> bool {
+        // Read first, as it is for every line that is dropped.
+        !self.is_problem_logged.load(Relaxed) && !self.is_problem_logged.swap(true, Relaxed)
+    }
+
+    /// Notes that the problem is over.
+    pub(super) fn end_problem(&self) {
+        self.is_problem_logged.store(false, Relaxed);
+    }
+
     /// From now on lines are dropped; those that wait can be taken.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
@@ -82,8 +109,18 @@ impl Queue {
     }
 }
 
+/// Logs that lines are dropped, in a thread of its own: standard error may hang like the access log.
+fn log_full() {
+    let log = || tracing::error!("the access log is written too slowly, or not at all: lines are dropped");
+    let started = std::thread::Builder::new().name("access log full".to_owned()).spawn(log);
+    // Without a thread there is the counter.
+    drop(started);
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+
     use super::*;
 
     #[test]
@@ -112,5 +149,28 @@ mod tests {
         assert!(queue.wait(Duration::from_hours(1), false));
         queue.push("b\n");
         assert_eq!(queue.dropped(), 1);
+    }
+
+    #[test]
+    fn first_line_that_is_dropped_since_the_last_problem_is_logged() {
+        static LOGGED: AtomicU32 = AtomicU32::new(0);
+        let log_full = || {
+            LOGGED.fetch_add(1, Relaxed);
+        };
+        let queue = Queue { log_full, ..Queue::new(4, Counter::default()) };
+        queue.push("one\n");
+        assert_eq!(LOGGED.load(Relaxed), 0);
+        for _ in 0..3 {
+            queue.push("two\n");
+            assert_eq!(LOGGED.load(Relaxed), 1);
+        }
+        queue.end_problem();
+        queue.push("two\n");
+        assert_eq!(LOGGED.load(Relaxed), 2);
+        // At the end, lines may be dropped.
+        queue.end_problem();
+        queue.close();
+        queue.push("two\n");
+        assert_eq!(LOGGED.load(Relaxed), 2);
     }
 }

@@ -67,11 +67,29 @@ impl Lines {
             let outcome = self.write();
             has_failed = outcome.is_err();
             if let Some(change) = self.problem.update(outcome.err(), self.queue.dropped(), Instant::now()) {
-                change.log(&self.output);
+                self.log(&change);
             }
             if is_closed {
                 return self.give_up();
             }
+        }
+    }
+
+    /// Logs a change. The queue may have logged before that lines are dropped.
+    fn log(&self, change: &Change) {
+        let is_to_log = match change {
+            Change::Over { .. } => {
+                self.queue.end_problem();
+                true
+            }
+            Change::TooSlow => self.queue.begin_problem(),
+            Change::Failed(_) => {
+                self.queue.begin_problem();
+                true
+            }
+        };
+        if is_to_log {
+            change.log(&self.output);
         }
     }
 
@@ -325,5 +343,22 @@ mod tests {
         queue.push("one\n");
         writer.finish().await;
         assert_eq!(read(&path), "one\n");
+    }
+
+    /// A pipe that is read by nobody.
+    #[test]
+    fn queue_logs_lines_that_are_dropped_while_the_writer_hangs() {
+        let (reader, pipe) = io::pipe().unwrap();
+        let queue = Arc::new(Queue::new(64 << 10, Counter::default()));
+        let output = Output::of_file(std::os::fd::OwnedFd::from(pipe).into());
+        let writer = Writer::start(Arc::clone(&queue), output).unwrap();
+        while queue.dropped() == 0 {
+            queue.push(&format!("{:0>999}\n", 1));
+        }
+        assert!(!queue.begin_problem(), "it has been logged");
+        // What is written fails, and the thread ends.
+        drop(reader);
+        queue.close();
+        writer.running.blocking_recv().unwrap_err();
     }
 }

@@ -15,9 +15,11 @@ use super::error::StoreError;
 use super::releases::NewRelease;
 use super::{column_values, inherited, past_purges, state};
 
-/// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
-/// for the target of a rollback.
+/// How many of a channel's last moves are read for the eight releases that may be inherited, repeated by rollbacks between them.
 pub(crate) const MOVES_READ: u32 = 64;
+
+/// How many are read for the target of a rollback, which also has to know a release that was live before as such.
+pub(crate) const ROLLBACK_MOVES_READ: u32 = 1024;
 
 /// A channel and the time of its last move.
 pub(crate) struct ChannelRow {
@@ -134,9 +136,10 @@ impl Database {
         Ok(channels)
     }
 
-    /// The last moves of a channel since it was created, or created anew after its last deletion, the latest first, at most [`MOVES_READ`].
+    /// The last moves of a channel since it was created, or created anew after its last deletion, the latest first, at most
+    /// [`ROLLBACK_MOVES_READ`].
     pub(crate) async fn moves(&self, site: &SiteName, channel: &ChannelName) -> Result<Vec<ChannelMove>, StoreError> {
-        moves(&mut *self.read_connection().await?, site, channel).await
+        moves(&mut *self.read_connection().await?, site, channel, ROLLBACK_MOVES_READ).await
     }
 
     /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. `inherits` chooses what it inherits, by
@@ -158,7 +161,7 @@ impl Database {
             return Ok(Err(current));
         }
         let kept = current.map(|state| state.inherits).unwrap_or_default();
-        let moves = moves(&mut transaction, site, channel).await?;
+        let moves = moves(&mut transaction, site, channel, MOVES_READ).await?;
         let oldest = moves.last().map(|oldest| oldest.epoch).unwrap_or_default();
         let purges = past_purges::since(&mut transaction, site, oldest).await?;
         let state = ChannelState {
@@ -213,11 +216,12 @@ impl Database {
     }
 }
 
-/// The last moves of a channel, the latest first, at most [`MOVES_READ`].
+/// The last moves of a channel, the latest first, at most `limit`.
 async fn moves(
     connection: &mut AnyConnection,
     site: &SiteName,
     channel: &ChannelName,
+    limit: u32,
 ) -> Result<Vec<ChannelMove>, StoreError> {
     let query = sqlx::query(
         "select release, manifest, moved, epoch from channel_move where site = $1 and channel = $2 \
@@ -226,7 +230,7 @@ async fn moves(
     )
     .bind(site.as_str())
     .bind(channel.as_str())
-    .bind(i64::from(MOVES_READ));
+    .bind(i64::from(limit));
     let rows = column_values::fetch_all(connection, query).await?;
     let parse = |(release, manifest, moved, epoch): (i64, String, i64, i64)| {
         Ok(ChannelMove {

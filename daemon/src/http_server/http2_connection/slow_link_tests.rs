@@ -53,7 +53,7 @@ impl AsyncWrite for HoldingBack {
 #[tokio::test]
 async fn flush_that_waits_for_the_link_is_completed_although_nothing_more_is_written() {
     let (near, mut far) = HoldingBack::new();
-    let (mut driver, mut stream) = Driver::new(near);
+    let (mut driver, mut stream) = Driver::new(near, Arc::new(Activity::new()));
     stream.write_all(b"the tail").await.unwrap();
     // It flushes whenever it is polled, as hyper does, and never ends.
     let mut connection = Box::pin(poll_fn(move |context| {
@@ -74,7 +74,7 @@ async fn flush_that_waits_for_the_link_is_completed_although_nothing_more_is_wri
 #[tokio::test]
 async fn shutdown_that_waits_for_the_link_sends_all() {
     let (near, mut far) = HoldingBack::new();
-    let (mut driver, mut stream) = Driver::new(near);
+    let (mut driver, mut stream) = Driver::new(near, Arc::new(Activity::new()));
     stream.write_all(b"the tail").await.unwrap();
     let mut connection = Box::pin(poll_fn(move |context| Pin::new(&mut stream).poll_shutdown(context)));
     poll_fn(|context| driver.poll(connection.as_mut(), context)).await.unwrap();
