@@ -98,11 +98,13 @@ def main():
     parser.add_argument("--limit", type=int, default=128)
     parser.add_argument("--binaries", type=Path, default=ROOT / "target/release")
     arguments = parser.parse_args()
+    arguments.binaries = arguments.binaries.resolve()
     resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
     with tempfile.TemporaryDirectory(prefix="verge-memory-") as name:
         folder, daemons = Path(name), []
         build = folder / "build"
         build.mkdir()
+        (build / "index.html").write_text("<h1>hello</h1>")
         with open(build / "large.bin", "wb") as file:
             for _ in range(arguments.mib):
                 file.write(random.randbytes(MIB))

@@ -293,7 +293,7 @@ mod tests {
         let mut sender = connect_http2(address, &tasks).await;
         let _response = request(&mut sender, QUEUED).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
-        clients.relieve(Duration::from_millis(10), 0);
+        clients.relieve(Duration::from_millis(10));
         assert_is_incomplete(&mut ends, 20_000).await;
         tasks.shutdown(Duration::from_secs(5)).await.unwrap();
     }
