@@ -17,6 +17,7 @@ mod deadlines;
 mod handshakes;
 mod http1_connection;
 mod http2_connection;
+mod http2_driver;
 mod in_flight;
 mod limits;
 mod places;

@@ -9,7 +9,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::activity::Activity;
 use super::deadlines::{Deadlines, Due};
-use super::http2_connection::Driver;
+use super::http2_driver::Driver;
 use super::limits::HttpLimits;
 use crate::tasks::Tasks;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::activity::{self, Activity};
-use super::http2_connection::Driver;
+use super::http2_driver::Driver;
 use super::in_flight::HTTP2_PIECE_MAX;
 use super::limits::HttpLimits;
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::activity::Activity;
-use super::http2_connection::Requests;
+use super::http2_driver::Requests;
 use super::in_flight::{HTTP2_PIECE_MAX, InFlight, PIECE_MAX};
 use super::response_end::Observed;
 
