@@ -31,6 +31,7 @@ mod releases;
 mod rollouts;
 mod secrets;
 mod sites;
+mod standing;
 mod state;
 #[cfg(test)]
 mod test_support;
@@ -61,4 +62,5 @@ pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use rollouts::{EarlierRequest, NewRollout};
 pub(crate) use secrets::SecretRow;
 pub(crate) use sites::SiteRow;
+pub(crate) use standing::Standing;
 pub(crate) use state::StateRows;

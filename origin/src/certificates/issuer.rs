@@ -235,10 +235,16 @@ impl Issuer {
             Some((authority.directory(), row, row.problem.as_deref()?))
         });
         let last = rows.max_by_key(|(_, row, _)| row.last_failure).map(|(directory, row, problem)| {
-            if row.retry_after > self.now() {
-                rate_limited(directory, row.retry_after, problem)
-            } else {
-                problem.to_owned()
+            if row.retry_after <= self.now() {
+                return problem.to_owned();
+            }
+            let limit = rate_limited(directory, row.retry_after, problem);
+            let accepts = |authority: &&Authority| {
+                known.issuance(&wanted.domain, authority).is_none_or(|row| row.retry_after <= self.now())
+            };
+            match self.authorities.iter().find(accepts) {
+                Some(other) => format!("{} is asked next; {limit}", other.directory()),
+                None => limit,
             }
         });
         known.problem(wanted, last.as_deref())

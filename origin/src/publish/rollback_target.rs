@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use verge_protocol::ReleaseNumber;
 use verge_protocol::state::ChannelState;
 
-use crate::store::{ChannelMove, ROLLBACK_MOVES_READ};
+use crate::store::{ChannelMove, ROLLBACK_MOVES_READ, Standing};
 
 /// The release, with other files, that was live before the one that `moves` end with, the latest first. A move back to a release that was live
 /// before undoes all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
@@ -16,19 +16,13 @@ pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> 
     if moves.len() >= ROLLBACK_MOVES_READ as usize && is_older_than_moves_before(current.release, moves) {
         return None;
     }
-    let (mut standing, mut places): (Vec<&ChannelMove>, HashMap<ReleaseNumber, usize>) = Default::default();
+    let mut standing = Standing::default();
     for one in moves.iter().rev() {
-        if let Some(&place) = places.get(&one.release) {
-            for undone in standing.drain(place + 1..) {
-                places.remove(&undone.release);
-            }
-        } else {
-            places.insert(one.release, standing.len());
-            standing.push(one);
-        }
+        standing.moves_to(one.release);
     }
+    let manifests: HashMap<_, _> = moves.iter().map(|one| (one.release, one.manifest)).collect();
     // The same files under another number would change nothing.
-    standing.iter().rev().find(|one| one.manifest != current.manifest).map(|one| one.release)
+    standing.latest_first().find(|release| manifests[release] != current.manifest)
 }
 
 /// Whether a release with a greater number was live before this one first was.

@@ -1,11 +1,17 @@
 //! The log of a site: moves and deletions of its channels, its purges and erasures.
 
+use std::collections::HashMap;
+
 use verge_protocol::api::{LogEntry, LogEvent, MoveKind};
-use verge_protocol::{ReleaseNumber, Seq, SiteName, Timestamp};
+use verge_protocol::{ChannelName, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
+use super::standing::Standing;
+
+/// How many moves before those that are listed are read, to tell which go back.
+const MOVES_BEFORE: u32 = 1024;
 
 /// A move of a channel.
 #[derive(sqlx::FromRow)]
@@ -53,9 +59,12 @@ impl Database {
              where m.site = $1 order by m.epoch desc limit $2",
         )
         .bind(site.as_str())
-        .bind(i64::from(limit));
+        .bind(i64::from(limit.saturating_add(MOVES_BEFORE)));
         let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
-        Ok(column_values::sound_rows("channel_move", rows, moved))
+        let mut entries = column_values::sound_rows("channel_move", rows, moved);
+        tell_rollbacks(&mut entries);
+        entries.truncate(limit as usize);
+        Ok(entries)
     }
 
     async fn deletions_of_site(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
@@ -131,6 +140,24 @@ fn erased((seq, content, path, made, author, message): ErasedColumns) -> Result<
     })
 }
 
+/// Tells moves back from promotions, whatever the numbers of the releases. `entries` are moves, the latest first.
+fn tell_rollbacks(entries: &mut [LogEntry]) {
+    let mut channels: HashMap<ChannelName, Standing> = HashMap::new();
+    for entry in entries.iter_mut().rev() {
+        let LogEvent::Moved { channel, release, from, kind, .. } = &mut entry.event else { continue };
+        if from.is_none() {
+            channels.remove(channel);
+        }
+        let is_known = from.is_none() || channels.contains_key(channel);
+        let standing = channels.entry(channel.clone()).or_default();
+        let goes_back = standing.moves_to(*release);
+        // What was before the moves that were read is judged by the numbers.
+        if is_known && *kind != MoveKind::Push {
+            *kind = if goes_back { MoveKind::Rollback } else { MoveKind::Promotion };
+        }
+    }
+}
+
 fn moved(columns: MoveColumns) -> Result<LogEntry, StoreError> {
     let (release, from) = (release_number(columns.release)?, columns.before.map(release_number).transpose()?);
     let kind = match from {
@@ -155,4 +182,58 @@ fn moved(columns: MoveColumns) -> Result<LogEntry, StoreError> {
 
 fn release_number(number: i64) -> Result<ReleaseNumber, StoreError> {
     column_values::unsigned("release number", number).map(ReleaseNumber)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn move_back_is_a_rollback_whatever_the_numbers_of_the_releases() {
+        let moved = |from: Option<u64>, to: u64, kind| LogEntry {
+            seq: Seq(0),
+            time: Timestamp(0),
+            author: None,
+            message: None,
+            event: LogEvent::Moved {
+                channel: ChannelName::live(),
+                release: ReleaseNumber(to),
+                from: from.map(ReleaseNumber),
+                kind,
+                commit: None,
+            },
+        };
+        let moves: &[(Option<u64>, u64, MoveKind)] = &[
+            (None, 1, MoveKind::Push),
+            (Some(1), 2, MoveKind::Push),
+            (Some(2), 4, MoveKind::Push),
+            (Some(4), 3, MoveKind::Promotion),
+            (Some(3), 4, MoveKind::Rollback),
+            (Some(4), 2, MoveKind::Rollback),
+            (Some(2), 4, MoveKind::Promotion),
+            (Some(4), 1, MoveKind::Rollback),
+            // It was deleted and made anew.
+            (None, 2, MoveKind::Promotion),
+            (Some(2), 1, MoveKind::Promotion),
+        ];
+        let told = |moves: &[(Option<u64>, u64, MoveKind)]| {
+            // As the numbers say it.
+            let by_numbers = |(from, to, kind): &(Option<u64>, u64, MoveKind)| match (kind, from) {
+                (MoveKind::Push, _) => MoveKind::Push,
+                (_, Some(from)) if to < from => MoveKind::Rollback,
+                _ => MoveKind::Promotion,
+            };
+            let mut entries: Vec<_> = moves.iter().rev().map(|one| moved(one.0, one.1, by_numbers(one))).collect();
+            tell_rollbacks(&mut entries);
+            let kinds = entries.into_iter().rev().map(|entry| match entry.event {
+                LogEvent::Moved { kind, .. } => kind,
+                _ => unreachable!("only moves are told"),
+            });
+            kinds.collect::<Vec<_>>()
+        };
+        let expected: Vec<_> = moves.iter().map(|one| one.2).collect();
+        assert_eq!(told(moves), expected);
+        // The first that is read, of a channel that had others before.
+        assert_eq!(told(&moves[5..])[0], MoveKind::Rollback);
+    }
 }

@@ -84,6 +84,10 @@ async fn second_authority_issues_while_the_first_one_answers_429_or_500() {
         claim(&origin, &dns, WWW, None).await;
         let mut rows = fleet.follow(&origin, &mut tasks).await;
         until_problem(&origin, text).await;
+        // Its limit does not hold the order up.
+        let asked_next = format!("{} is asked next; rate-limited by", authority(&second).directory);
+        let is_limited = problem(&origin).await.is_some_and(|problem| problem.starts_with(&asked_next));
+        assert_eq!(is_limited, case.starts_with("429"), "{case}");
         // The first one is not bothered again.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let orders = proxy.seen("/order-plz").len();

@@ -81,8 +81,8 @@ pub enum LogEvent {
 pub enum MoveKind {
     /// The release was created for it.
     Push,
-    /// It is older than the one before.
+    /// The channel pointed at it before, and nothing has undone that since.
     Rollback,
-    /// It was on a channel before, and is newer than the one before.
+    /// It was created for another channel, or was undone by a rollback.
     Promotion,
 }
