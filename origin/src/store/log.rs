@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn move_back_is_a_rollback_whatever_the_numbers_of_the_releases() {
-        let moved = |from: Option<u64>, to: u64, kind| LogEntry {
+        let entry = |from: Option<u64>, to: u64, kind| LogEntry {
             seq: Seq(0),
             time: Timestamp(0),
             author: None,
@@ -223,7 +223,7 @@ mod tests {
                 (_, Some(from)) if to < from => MoveKind::Rollback,
                 _ => MoveKind::Promotion,
             };
-            let mut entries: Vec<_> = moves.iter().rev().map(|one| moved(one.0, one.1, by_numbers(one))).collect();
+            let mut entries: Vec<_> = moves.iter().rev().map(|one| entry(one.0, one.1, by_numbers(one))).collect();
             tell_rollbacks(&mut entries);
             let kinds = entries.into_iter().rev().map(|entry| match entry.event {
                 LogEvent::Moved { kind, .. } => kind,
