@@ -41,11 +41,12 @@ fn check(bytes: &[u8], parse: impl Fn(&str) -> LoadedRules) {
     assert_eq!(HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone())).find(&path), matching);
 }
 
-/// After so many redirects by one rule, it is a loop.
+/// After so many redirects by one rule, and one for each segment that it may take off, it is a loop.
 const REDIRECTS_MAX: usize = 40;
 
 /// The tree finds what going through the list finds, no location leads to a host that the rule does not name, and no rule is a loop.
 fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
+    let redirects_max = REDIRECTS_MAX + path.matches('/').count();
     let path = SplitPath::new(path);
     let request = RuleRequest::new("https", "a.example", None, &path, query);
     let matcher = RedirectMatcher::new(rules.redirects.clone());
@@ -61,13 +62,13 @@ fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
     let rest = location.strip_prefix(origin).expect("the location begins with the origin");
     assert!(rest.starts_with('/') && !rest.starts_with("//"), "{location}");
     assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{location}");
-    check_end(found.rule, &request);
+    check_end(found.rule, &request, redirects_max);
 }
 
-/// Following `rule` alone ends.
-fn check_end(rule: &Redirect, request: &RuleRequest<'_>) {
+/// Following `rule` alone ends after so many redirects.
+fn check_end(rule: &Redirect, request: &RuleRequest<'_>, redirects_max: usize) {
     let (mut target, mut query) = (None, request.query().map(str::to_owned));
-    for _ in 0..REDIRECTS_MAX {
+    for _ in 0..redirects_max {
         let first = request.path();
         let split = target.as_deref().map(SplitPath::new);
         let next = request.at(split.as_ref().unwrap_or(first), query.as_deref());
