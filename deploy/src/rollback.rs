@@ -54,8 +54,8 @@ pub enum RollbackError {
         /// The release.
         release: ReleaseNumber,
     },
-    /// The channel has no previous release.
-    #[error("{channel} of {site} has no release before {release}")]
+    /// The channel has no previous release, or the origin no longer knows it.
+    #[error("no release is known that was live on {channel} of {site} before {release}")]
     NoPrevious {
         /// The site.
         site: SiteName,

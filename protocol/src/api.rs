@@ -229,8 +229,8 @@ pub struct Channel {
     pub name: ChannelName,
     /// The release that it points at.
     pub release: ReleaseNumber,
-    /// The release that a rollback moves the channel to: the newest older one that this channel has pointed at and that has other
-    /// files. Only in the answer to `GET /v1/sites/{site}`; always `None` in a [`SitePage`].
+    /// The release that a rollback moves the channel to: the last one, with other files, that was live before it and was not rolled back;
+    /// `None` too if that is no longer known. Only in the answer to `GET /v1/sites/{site}`; always `None` in a [`SitePage`].
     #[serde(default)]
     pub previous: Option<ReleaseNumber>,
     /// The sequence number of the write that last moved it.

@@ -45,7 +45,9 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "channel_deleted" => "to create the channel anew, run the command again",
         "channel_busy" => "wait for it to finish, then run the command again",
         "in_use" => "first push a release without these bytes to each of these channels, or delete it",
-        "erased" => "use `verge log` to see what was erased, when and by whom",
+        "erased" => {
+            "use `verge log` to see what was erased, when and by whom; `verge rollback --to` names a release without it"
+        }
         "missing_blobs" => "push again",
         "not_removed" => "run the command again until it succeeds; the log of the origin has the cause",
         "shutting_down" => "run the command again when the origin is back",
@@ -200,9 +202,9 @@ impl From<RollbackError> for Failure {
     fn from(error: RollbackError) -> Self {
         match error {
             RollbackError::NoChannel { .. } => Self::new(Exit::Failure, &error).hint(hint_for("unknown_channel")),
-            RollbackError::NoRelease { .. } | RollbackError::NoPrevious { .. } => {
-                Self::new(Exit::Failure, &error).hint(hint_for("unknown_release"))
-            }
+            RollbackError::NoRelease { .. } => Self::new(Exit::Failure, &error).hint(hint_for("unknown_release")),
+            RollbackError::NoPrevious { .. } => Self::new(Exit::Failure, &error)
+                .hint(Some("`verge rollback --to RELEASE` goes to any release; `verge releases` lists them")),
             RollbackError::Client(error) => error.into(),
             RollbackError::Rollout(error) => error.into(),
         }

@@ -138,8 +138,7 @@ pub(super) async fn find(database: &Database, name: &SiteName) -> Result<SiteRow
 async fn load(database: &Database, sites_url: &SitesUrl, row: SiteRow) -> Result<Site, StoreError> {
     let mut channels = Vec::new();
     for channel in database.channels(&row.name).await? {
-        let moves = database.moves(&row.name, &channel.name).await?;
-        let previous = publish::rollback_target(&channel.state, &moves);
+        let previous = publish::rollback_target(database, &row.name, &channel).await?;
         channels.push((channel, previous));
     }
     let state = database.site_state(&row.name).await?;

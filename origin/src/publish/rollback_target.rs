@@ -2,20 +2,32 @@
 
 use std::collections::HashMap;
 
-use verge_protocol::ReleaseNumber;
 use verge_protocol::state::ChannelState;
+use verge_protocol::{ReleaseNumber, SiteName};
 
-use crate::store::{ChannelMove, ROLLBACK_MOVES_READ, Standing};
+use crate::store::{ChannelMove, ChannelRow, Database, ROLLBACK_MOVES_READ, Standing, StoreError};
 
-/// The release, with other files, that was live before the one that `moves` end with, the latest first. A move back to a release that was live
-/// before undoes all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
+/// The release, with other files, that was live on a channel before its current one. A move back to a release that was live before undoes
+/// all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
 ///
-/// `None` too if `moves` are as many as are read, and the current release may have been live before the first of them: what was live before it
-/// is not known then.
-pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
-    if moves.len() >= ROLLBACK_MOVES_READ as usize && is_older_than_moves_before(current.release, moves) {
-        return None;
+/// `None` too if that is not known: the last [`ROLLBACK_MOVES_READ`] moves are read, and the current release was live before them.
+pub(crate) async fn rollback_target(
+    database: &Database,
+    site: &SiteName,
+    channel: &ChannelRow,
+) -> Result<Option<ReleaseNumber>, StoreError> {
+    let moves = database.moves(site, &channel.name).await?;
+    if moves.len() >= ROLLBACK_MOVES_READ as usize
+        && let Some(oldest) = moves.last()
+        && database.had_release_before(site, &channel.name, channel.state.release, oldest.epoch).await?
+    {
+        return Ok(None);
     }
+    Ok(live_before(&channel.state, &moves))
+}
+
+/// What was live before `current`, by moves of which the last one, the first element, went there.
+fn live_before(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
     let mut standing = Standing::default();
     for one in moves.iter().rev() {
         standing.moves_to(one.release);
@@ -25,11 +37,6 @@ pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> 
     standing.latest_first().find(|release| manifests[release] != current.manifest)
 }
 
-/// Whether a release with a greater number was live before this one first was.
-fn is_older_than_moves_before(release: ReleaseNumber, moves: &[ChannelMove]) -> bool {
-    moves.iter().rev().take_while(|one| one.release != release).any(|one| one.release > release)
-}
-
 #[cfg(test)]
 mod tests {
     use verge_protocol::host::HostLabel;
@@ -37,7 +44,7 @@ mod tests {
     use verge_protocol::{Digest, Seq, Timestamp};
 
     use super::*;
-    use crate::store::{Database, MOVES_READ, NewMove};
+    use crate::store::NewMove;
 
     /// `moves` are (release, files), the latest first; the channel points at the first.
     fn target(moves: &[(u64, &str)]) -> Option<u64> {
@@ -53,7 +60,7 @@ mod tests {
         let latest = &moves[0];
         let (release, manifest) = (latest.release, latest.manifest);
         let current = ChannelState { epoch: Seq(9), release, manifest, inherits: Vec::new() };
-        rollback_target(&current, &moves).map(|release| release.0)
+        live_before(&current, &moves).map(|release| release.0)
     }
 
     #[test]
@@ -73,47 +80,39 @@ mod tests {
         );
     }
 
-    #[test]
-    fn release_that_may_have_been_live_before_the_moves_that_are_read_has_no_rollback_target() {
-        let all = u64::from(ROLLBACK_MOVES_READ);
-        // Moves to v1, v2, and so on up to `pushes`, and then to `last`.
-        let target_after = |pushes: u64, last: &[u64]| {
-            let releases: Vec<u64> = (1..=pushes).chain(last.iter().copied()).collect();
-            let files: Vec<String> = releases.iter().map(u64::to_string).collect();
-            let moves: Vec<(u64, &str)> = releases.into_iter().zip(files.iter().map(String::as_str)).rev().collect();
-            target(&moves[..moves.len().min(ROLLBACK_MOVES_READ as usize)])
-        };
-        assert_eq!(target_after(65, &[1]), None, "v1 was the first");
-        assert_eq!(target_after(all - 1, &[1]), None, "v1 was the first");
-        assert_eq!(target_after(all, &[1]), None);
-        assert_eq!(target_after(all, &[1, all + 1]), Some(1));
-        assert_eq!(target_after(all, &[1, all + 1, 1]), None);
-        assert_eq!(target_after(all, &[5]), Some(4));
-        assert_eq!(target_after(all + 9, &[]), Some(all + 8));
-    }
-
     #[tokio::test]
-    async fn rollback_after_a_move_to_a_release_of_long_ago_goes_to_no_release_that_it_undid() {
+    async fn release_that_was_live_before_the_moves_that_are_read_has_no_rollback_target() {
         let directory = tempfile::tempdir().unwrap();
-        let now = Timestamp(1000);
-        let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
         let label: HostLabel = "demo".parse().unwrap();
-        database.create_site(&label.site, now).await.unwrap();
+        database.create_site(&label.site, Timestamp(1000)).await.unwrap();
+        let mut targets = Vec::new();
         let mut current: Option<ChannelState> = None;
-        for release in (1..=u64::from(MOVES_READ) + 2).chain([2]) {
+        let all = u64::from(ROLLBACK_MOVES_READ);
+        // The last one was pushed to another channel before.
+        for release in (5..all + 5).chain([6, all + 9, 6, 4]) {
             let rollout = RolloutState {
                 release: ReleaseNumber(release),
                 manifest: Digest::of(&release.to_le_bytes()),
                 expected: current.map(|state| state.epoch),
                 idempotency_key: None,
-                started: now,
+                started: Timestamp(1000),
                 canary: None,
                 author: None,
             };
             let new = NewMove { label: label.clone(), rollout };
-            current = Some(database.move_channel(&new, now, |_, _| Vec::new()).await.unwrap().unwrap().1);
+            let moved = database.move_channel(&new, Timestamp(1000), |_, _| Vec::new()).await.unwrap().unwrap().1;
+            if release <= 6 || release > all {
+                let channel = ChannelRow { name: label.channel.clone(), state: moved.clone(), moved: Timestamp(1000) };
+                let target = rollback_target(&database, &label.site, &channel).await.unwrap();
+                targets.push((release, target.map(|target| target.0)));
+            }
+            current = Some(moved);
         }
-        let moves = database.moves(&label.site, &label.channel).await.unwrap();
-        assert_eq!(rollback_target(&current.unwrap(), &moves), Some(ReleaseNumber(1)));
+        let expected =
+            [(5, None), (6, Some(5)), (all + 1, Some(all)), (all + 2, Some(all + 1)), (all + 3, Some(all + 2))];
+        assert_eq!(targets[..5], expected);
+        let expected = [(all + 4, Some(all + 3)), (6, None), (all + 9, Some(6)), (6, None), (4, Some(6))];
+        assert_eq!(targets[5..], expected);
     }
 }

@@ -142,6 +142,26 @@ impl Database {
         moves(&mut *self.read_connection().await?, site, channel, ROLLBACK_MOVES_READ).await
     }
 
+    /// Whether a channel, since it was created, or created anew after its last deletion, was moved to a release before a move.
+    pub(crate) async fn had_release_before(
+        &self,
+        site: &SiteName,
+        channel: &ChannelName,
+        release: ReleaseNumber,
+        epoch: Seq,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query_as(
+            "select count(*) from channel_move where site = $1 and release = $2 and channel = $3 and epoch < $4 \
+             and epoch > (select coalesce(max(seq), 0) from channel_deletion where site = $1 and channel = $3)",
+        )
+        .bind(site.as_str())
+        .bind(column_values::signed(release.0))
+        .bind(channel.as_str())
+        .bind(column_values::signed(epoch.0));
+        let (count,): (i64,) = query.fetch_one(&mut *self.read_connection().await?).await?;
+        Ok(count > 0)
+    }
+
     /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. `inherits` chooses what it inherits, by
     /// its moves so far and the purges of the site since the first of these, the latest first, each scope once. The inner `Err` holds the state of a channel that is not at the
     /// expected epoch; nothing was written then.

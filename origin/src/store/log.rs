@@ -142,18 +142,22 @@ fn erased((seq, content, path, made, author, message): ErasedColumns) -> Result<
 
 /// Tells moves back from promotions, whatever the numbers of the releases. `entries` are moves, the latest first.
 fn tell_rollbacks(entries: &mut [LogEntry]) {
-    let mut channels: HashMap<ChannelName, Standing> = HashMap::new();
+    // What stands, and whether all moves since the channel was created were read.
+    let mut channels: HashMap<ChannelName, (Standing, bool)> = HashMap::new();
     for entry in entries.iter_mut().rev() {
         let LogEvent::Moved { channel, release, from, kind, .. } = &mut entry.event else { continue };
         if from.is_none() {
-            channels.remove(channel);
+            channels.insert(channel.clone(), (Standing::default(), true));
         }
-        let is_known = from.is_none() || channels.contains_key(channel);
-        let standing = channels.entry(channel.clone()).or_default();
+        let (standing, is_whole) = channels.entry(channel.clone()).or_default();
         let goes_back = standing.moves_to(*release);
-        // What was before the moves that were read is judged by the numbers.
-        if is_known && *kind != MoveKind::Push {
-            *kind = if goes_back { MoveKind::Rollback } else { MoveKind::Promotion };
+        if *kind != MoveKind::Push {
+            match (goes_back, *is_whole) {
+                (true, _) => *kind = MoveKind::Rollback,
+                (false, true) => *kind = MoveKind::Promotion,
+                // It may go back to what was before the moves that were read: the numbers tell.
+                (false, false) => {}
+            }
         }
     }
 }
@@ -215,6 +219,8 @@ mod tests {
             // It was deleted and made anew.
             (None, 2, MoveKind::Promotion),
             (Some(2), 1, MoveKind::Promotion),
+            // It was live already.
+            (Some(1), 1, MoveKind::Promotion),
         ];
         let told = |moves: &[(Option<u64>, u64, MoveKind)]| {
             // As the numbers say it.
@@ -233,7 +239,9 @@ mod tests {
         };
         let expected: Vec<_> = moves.iter().map(|one| one.2).collect();
         assert_eq!(told(moves), expected);
-        // The first that is read, of a channel that had others before.
+        // The first ones that are read, of a channel that had others before.
         assert_eq!(told(&moves[5..])[0], MoveKind::Rollback);
+        let last = [(Some(1), 3, MoveKind::Push), (Some(3), 1, MoveKind::Rollback)];
+        assert_eq!(told(&last), [MoveKind::Push, MoveKind::Rollback]);
     }
 }

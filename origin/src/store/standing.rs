@@ -12,17 +12,18 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Follows a move. Whether it goes back to a release that stands, and so undoes the moves since.
+    /// Follows a move. Whether it goes back to a release that stands, and so undoes the moves since; a move to the last one undoes nothing.
     pub(crate) fn moves_to(&mut self, release: ReleaseNumber) -> bool {
         let Some(&place) = self.places.get(&release) else {
             self.places.insert(release, self.releases.len());
             self.releases.push(release);
             return false;
         };
+        let goes_back = place + 1 < self.releases.len();
         for undone in self.releases.drain(place + 1..) {
             self.places.remove(&undone);
         }
-        true
+        goes_back
     }
 
     /// The releases, the latest first.
