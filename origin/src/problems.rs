@@ -217,7 +217,7 @@ impl CertificateSources {
 /// What a live edge says about its certificates and its key.
 fn tls_problems(edge: &EdgeName, last: &LastReport) -> impl Iterator<Item = Problem> {
     let lagging = last.claims.certificates.as_deref().unwrap_or_default();
-    // Each renewal is like that for a moment. Those come last in the list: if it has one, it omits no other.
+    // Each renewal is like that for a moment. An edge lists those last (earlier versions do not): if the list has one, it omits no other.
     let failing: Vec<_> = lagging.iter().filter(|lag| lag.reason != CertificateLag::REQUESTING_KEY).collect();
     let omitted = if failing.len() == lagging.len() { last.claims.certificates_omitted } else { 0 };
     let certificates = failing.first().map(|first| Problem::EdgeCertificates {

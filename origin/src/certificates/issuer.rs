@@ -239,10 +239,11 @@ impl Issuer {
                 return problem.to_owned();
             }
             let limit = rate_limited(directory, row.retry_after, problem);
-            let accepts = |authority: &&Authority| {
-                known.issuance(&wanted.domain, authority).is_none_or(|row| row.retry_after <= self.now())
-            };
-            match self.authorities.iter().find(accepts) {
+            let orderable = self.orderable(known, wanted);
+            let current = self.current(known, &orderable);
+            let (_, next) =
+                plan::next_order(&orderable, current.as_ref(), &self.failures(known, &orderable), self.now());
+            match self.authorities.get(next).filter(|next| next.directory() != directory) {
                 Some(other) => format!("{} is asked next; {limit}", other.directory()),
                 None => limit,
             }
@@ -348,17 +349,18 @@ impl Issuer {
 
     /// What is to be done now for a certificate. There is an authority.
     fn decision(&self, known: &Known, wanted: &Wanted) -> Decision {
-        let failures: Vec<Failures> = self
-            .authorities
-            .iter()
-            .map(|authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures))
-            .collect();
         let not_recorded = self.not_recorded().get(&wanted.domain).copied().unwrap_or_default();
         let next = not_recorded.next(&wanted.domain, self.now());
         if self.now() < next {
             return Decision::Wait(next);
         }
-        plan::decide(wanted, self.current(known, wanted).as_ref(), &failures, self.now())
+        plan::decide(wanted, self.current(known, wanted).as_ref(), &self.failures(known, wanted), self.now())
+    }
+
+    /// The failed orders of a certificate, at each authority.
+    fn failures(&self, known: &Known, wanted: &Wanted) -> Vec<Failures> {
+        let at = |authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
+        self.authorities.iter().map(at).collect()
     }
 
     async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), NotRecorded> {

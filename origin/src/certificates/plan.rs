@@ -136,30 +136,40 @@ pub(crate) fn due(wanted: &Wanted, current: Option<&Current>) -> Timestamp {
     }
 }
 
-/// What is to be done at `now`. `failures` has an element for each authority, the preferred one first. The second is tried before a third
-/// of the lifetime that remains when the certificate is due is gone, if the first one has failed.
+/// What is to be done at `now`: see [`next_order`].
 pub(crate) fn decide(wanted: &Wanted, current: Option<&Current>, failures: &[Failures], now: Timestamp) -> Decision {
+    let (at, authority) = next_order(wanted, current, failures, now);
+    if at <= now { Decision::Order(authority) } else { Decision::Wait(at) }
+}
+
+/// When the certificate is ordered next, and from which authority, as it looks at `now`. `failures` has an element for each authority, the
+/// preferred one first. The second is tried before a third of the lifetime that remains when the certificate is due is gone, if the first one
+/// has failed.
+pub(crate) fn next_order(
+    wanted: &Wanted,
+    current: Option<&Current>,
+    failures: &[Failures],
+    now: Timestamp,
+) -> (Timestamp, usize) {
     let due = due(wanted, current);
     if now < due {
-        return Decision::Wait(due);
+        return (due, 0);
     }
     let valid_until = current.filter(|current| current.names == wanted.names).map(|current| current.not_after);
     let next = |index: usize| failures[index].next(&wanted.domain, now);
     let first = (next(0), 0);
-    let mut choice = first;
     // Failures are forgotten when their cause is mended; what the authority asked for stays.
-    if failures.len() > 1 && (failures[0].count > 0 || first.0 > now) {
-        let from = match valid_until {
-            Some(end) if end > now => due.after(due.age(end) / 6),
-            _ if failures[0].first > now => Timestamp(0),
-            _ => failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE),
-        };
-        let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();
-        // Another one is preferred once it may be asked: the first one has failed.
-        choice = other.filter(|other| other.0 <= now || *other < first).unwrap_or(first);
+    if failures.len() < 2 || failures[0].count == 0 && first.0 <= now {
+        return first;
     }
-    let (at, authority) = choice;
-    if at <= now { Decision::Order(authority) } else { Decision::Wait(at) }
+    let from = match valid_until {
+        Some(end) if end > now => due.after(due.age(end) / 6),
+        _ if failures[0].first > now => Timestamp(0),
+        _ => failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE),
+    };
+    let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();
+    // Another one is preferred once it may be asked: the first one has failed.
+    other.filter(|other| other.0 <= now || *other < first).unwrap_or(first)
 }
 
 /// A part of `whole` that depends on the domain alone, so that the certificates of a fleet are not all due at once.
