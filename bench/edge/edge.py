@@ -25,12 +25,14 @@ sys.path[:0] = [str(BENCH), str(BENCH / "rollout")]
 
 from client import Connection  # noqa: E402
 from fleet import ROOT  # noqa: E402
-from peers import CACHES, STATIC, Verge, backend, is_installed  # noqa: E402
+from peers import CACHES, HEADER_TIMEOUT_S, STATIC, Verge, backend, floor, is_installed  # noqa: E402
 from server import CLIENT_CORE, report, require  # noqa: E402
 from site_files import Site  # noqa: E402
 from workloads import WrongAnswer, check, run, workloads  # noqa: E402
 
-SERVERS = "verge nginx proxy_cache varnish h2o caddy static-web-server"
+SERVERS = "verge nginx proxy_cache varnish h2o caddy static-web-server floor"
+# What the floor answers as the others do.
+FLOOR_WORKLOADS = ["small", "large", "close"]
 COLD, IDLE = "cold", "idle"
 COLD_READS = 1_000
 IDLE_CONNECTIONS = 10_000
@@ -40,7 +42,7 @@ class World:
     """The site, the origin, the backend of the caches, and the servers. Close it."""
 
     def __init__(self, folder, site, binaries, names):
-        self.folder, self.site, self.count, self.processes = folder, site, 0, []
+        self.folder, self.site, self.binaries, self.count, self.processes = folder, site, binaries, 0, []
         self.verge = self.backend = None
         try:
             if "verge" in names:
@@ -59,6 +61,8 @@ class World:
         if name == "verge":
             # A byte per second.
             server = self.verge.edge(folder, "prefetch_bandwidth = 1" if is_cold else "")
+        elif name == "floor":
+            server = floor(folder, self.site, self.binaries)
         else:
             server = CACHES[name](folder, self.backend) if name in CACHES else STATIC[name](folder, self.site)
         self.started(server)
@@ -144,7 +148,7 @@ def idle(world, name, worked):
         if connection.get("/small.bin").status != 200:
             raise WrongAnswer(f"{name}, {IDLE}")
     # An edge puts idle connections aside after some seconds; memory is given back later still.
-    time.sleep(45)
+    time.sleep(HEADER_TIMEOUT_S / 2 + 2)
     opened = server.memory()
     for connection in connections:
         connection.close()
@@ -162,6 +166,8 @@ def measure(world, chosen, arguments):
     plan = {}
     for workload in chosen:
         for server in servers:
+            if server.name == "floor" and workload.key not in FLOOR_WORKLOADS:
+                continue
             checked = check(server, workload)
             if checked:
                 plan[workload.name, server.name] = checked

@@ -9,6 +9,9 @@ from fleet import Fleet
 from server import CLIENT_CORE, SERVER_CORE, Server, free_port, spawn
 from site_files import HOST
 
+# An edge puts an idle connection aside after half of it at the latest.
+HEADER_TIMEOUT_S = 90
+
 # Debian's nginx loads modules from here.
 BROTLI = "/usr/lib/nginx/modules/ngx_http_brotli_static_module.so"
 
@@ -37,7 +40,7 @@ private_listen = "127.0.0.1:{free_port()}"
 connections = 20000
 trusted_proxies = ["127.0.0.1"]
 requests_per_connection = 100000000
-header_timeout_seconds = 600
+header_timeout_seconds = {HEADER_TIMEOUT_S}
 """)
         return Server("verge", port, spawn([self.binaries / "verge-edge", "--config", config], folder / "edge.out"))
 
@@ -188,6 +191,12 @@ def static_web_server(folder, site):
     return Server("static-web-server", port, spawn(command, folder / "server.out"))
 
 
+def floor(folder, site, binaries):
+    """The HTTP stack of the edge with a minimal service: daemon/examples/http_floor.rs. It has the files at the root."""
+    port = free_port()
+    return Server("floor", port, spawn([binaries / "examples/http_floor", port, site.directory], folder / "floor.out"))
+
+
 STATIC = {"nginx": nginx_static, "h2o": h2o, "caddy": caddy, "static-web-server": static_web_server}
 CACHES = {"proxy_cache": proxy_cache, "varnish": varnish}
 # Of those that are not called as their program is.
@@ -196,4 +205,4 @@ PROGRAMS = {"proxy_cache": "nginx", "varnish": "varnishd"}
 
 def is_installed(name):
     program = PROGRAMS.get(name, name)
-    return name == "verge" or (shutil.which(program) is not None and (program != "nginx" or Path(BROTLI).exists()))
+    return name in ["verge", "floor"] or (shutil.which(program) is not None and (program != "nginx" or Path(BROTLI).exists()))
