@@ -98,9 +98,10 @@ impl BlobCache {
         self.tiers.memory.bytes()
     }
 
-    /// A copy of a part of a blob, if there is memory for it now.
-    pub(crate) fn copy(&self, part: &[u8]) -> Option<Bytes> {
-        self.tiers.budget.copy(part)
+    /// A copy of a part of a blob, if there is memory for it now that the response may take.
+    pub(crate) fn copy(&self, claim: &Claim, part: &[u8]) -> Option<Bytes> {
+        let budget = &self.tiers.budget;
+        if claim.has_place() || !budget.is_short() { budget.copy(part) } else { None }
     }
 
     /// Waits until a blob has waited for memory for a second, which readers hold that take nothing.
@@ -118,14 +119,25 @@ impl BlobCache {
         digests.for_each(|digest| self.tiers.memory.remove(digest));
     }
 
-    /// Waits while memory is short and the readers of the address take their share, unless the blob is in memory or about to be.
+    /// Whether a response has to wait for its turn: memory is short, the readers of its address take their share, and the blob is neither in
+    /// memory nor about to be. That it is counts only while the address has few responses: they may keep it after it has left the memory tier.
+    fn has_to_wait(&self, claim: &Claim, digest: &Digest) -> bool {
+        let Tiers { memory, in_flight, budget, .. } = &*self.tiers;
+        let is_there = || claim.is_one_of_few() && (memory.has(digest) || in_flight.has(digest));
+        !claim.has_place() && budget.is_short() && !is_there()
+    }
+
+    /// Waits for the [turn](Self::has_to_wait) of a response.
     pub(crate) async fn turn(&self, claim: &Claim, digest: &Digest) {
-        let tiers = &self.tiers;
-        let is_there = || tiers.memory.has(digest) || tiers.in_flight.has(digest);
-        let has_to_wait = || !claim.has_place() && tiers.budget.is_short() && !is_there();
+        let has_to_wait = || self.has_to_wait(claim, digest);
         if has_to_wait() {
-            tiers.budget.wait_while(has_to_wait, || tiers.memory.evict()).await;
+            self.tiers.budget.wait_while(has_to_wait, || self.tiers.memory.evict()).await;
         }
+    }
+
+    /// The blob, if the memory tier has it and the response need not wait for its turn. Never waits.
+    pub(crate) fn get_at_once(&self, claim: &Claim, digest: &Digest) -> Option<Blob> {
+        if self.has_to_wait(claim, digest) { None } else { self.get_from_memory(digest) }
     }
 
     /// The blob, and the tier it came from. Readers wait for their [turn](Self::turn) before. Concurrent calls for one blob share one read or fetch.
@@ -163,7 +175,7 @@ impl Tiers {
         }
         // While it waits for its turn it needs no memory.
         drop(wanted.take());
-        let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
+        let permit = self.fetches.acquire().await.expect("the semaphore is never closed");
         let mut wanted = Some(self.budget.want());
         let room = self.room(&mut wanted).await;
         match self.upstream.blob(digest).await {
@@ -173,11 +185,14 @@ impl Tiers {
                 // Readers are answered now; the fetch stays in flight until the blob is on disk, so that it is not fetched again
                 // in between.
                 completer.complete(Ok((blob.clone(), CacheResult::Origin)));
-                let write = self.disk.run_blocking(move |store| store.put_blob(&blob));
-                if let (Some(Err(error)), ()) = tokio::join!(write, pack.end()) {
-                    // Logged as an error by the store, once until a write succeeds.
-                    tracing::debug!(%digest, %error, "failed to write a blob to disk");
-                }
+                let write = async {
+                    if let Some(Err(error)) = self.disk.run_blocking(move |store| store.put_blob(&blob)).await {
+                        // Logged as an error by the store, once until a write succeeds.
+                        tracing::debug!(%digest, %error, "failed to write a blob to disk");
+                    }
+                    drop(permit);
+                };
+                tokio::join!(write, pack.end());
             }
             Err(error) => {
                 tracing::error!(%digest, error = %error_chain(&error), "failed to fetch a blob");
@@ -211,5 +226,42 @@ impl Tiers {
         let room = self.budget.room(|| self.memory.evict()).await;
         *wanted = None;
         room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::test_support::sources;
+
+    #[tokio::test]
+    async fn responses_beyond_the_share_of_their_address_take_no_memory_while_it_is_short() {
+        let (directory, tasks) = (tempfile::tempdir().unwrap(), Tasks::default());
+        let metrics = Metrics::new(&mut Registry::default());
+        let (store, upstream) = sources(directory.path(), &metrics, &tasks);
+        let blob = Blob::of(vec![1; 1000].into()).unwrap();
+        let cache = BlobCache::new(100_000, 4 * BLOB_MAX as u64, &store, &upstream, &tasks);
+        cache.insert(blob.clone());
+        let readers = cache.for_readers_of(Ipv4Addr::new(192, 0, 2, 1).into());
+        let places: Vec<Claim> = (0..16).map(|_| readers.claim()).collect();
+        let late = readers.claim();
+        let takes = |claim: &Claim| {
+            let is_copied = readers.copy(claim, &[7; 500]).is_some();
+            (is_copied, readers.get_at_once(claim, &blob.digest()).is_some())
+        };
+        assert_eq!((takes(&places[0]), takes(&late)), ((true, true), (true, true)));
+        let _taken = cache.copy(&Claim::unlimited(), &vec![0; 3 * BLOB_MAX]).unwrap();
+        assert_eq!((takes(&places[0]), takes(&late)), ((true, true), (false, true)));
+        let more: Vec<Claim> = (0..48).map(|_| readers.claim()).collect();
+        assert_eq!((takes(&places[0]), takes(&late)), ((true, true), (false, false)));
+        drop(more);
+        assert_eq!(takes(&late), (false, true));
+        drop(places);
+        assert_eq!(takes(&late), (true, true));
     }
 }

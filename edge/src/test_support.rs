@@ -1,24 +1,36 @@
-//! Channels, manifests, files and the status of an edge for unit tests.
+//! Channels, manifests, files, sources of blobs and the status of an edge for unit tests.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use verge_daemon::Clock;
 use verge_daemon::feed::LastSeen;
+use verge_daemon::origins::Origins;
+use verge_daemon::{Clock, Secret, Tasks};
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
 use verge_protocol::rules::PasswordRule;
 use verge_protocol::rules::redirect::Fields;
 use verge_protocol::{Coding, Content, Digest, Fallback, HtmlPaths, Lifetime, Manifest, ReleaseNumber};
+use verge_test_kit::TOKEN;
 
 use crate::metrics::{Metrics, Traffic};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
+use crate::store::{BlockingStore, Store};
 use crate::table::{Channel, InheritedRelease, InheritedReleases, Resource, Resources};
 use crate::tls::TlsStatus;
+use crate::upstream::Upstream;
+
+/// A store that has nothing and keeps nothing, and no origin.
+pub(crate) fn sources(directory: &Path, metrics: &Metrics, tasks: &Tasks) -> (Store, Upstream) {
+    let store = Store::new(BlockingStore::open_for_test(directory, 0), tasks.clone());
+    let origins = Origins::new(Vec::new(), None, &Secret::new(TOKEN), "test", metrics.upstream_failures.clone());
+    (store, Upstream::new(origins.unwrap(), metrics.clone()))
+}
 
 /// Builds a channel of the site `demo`. The content of each file is its path.
 pub(crate) struct ChannelBuilder {

@@ -10,6 +10,9 @@ use bytes::Bytes;
 /// So many responses of an address never wait; the others do while memory is short.
 const PLACES: usize = 16;
 
+/// So many responses of an address never wait for a blob that is in memory.
+const FEW: usize = 64;
+
 /// A piece of a blob up to this size, in bytes, is not worth the allocation by which it is counted.
 const CARRIED_MIN: usize = 1024;
 
@@ -25,6 +28,8 @@ struct Address {
     ip: IpAddr,
     /// How many places are taken.
     taken: AtomicUsize,
+    /// How many responses there are.
+    responses: AtomicUsize,
     shares: Arc<Mutex<HashMap<IpAddr, Weak<Self>>>>,
 }
 
@@ -44,7 +49,12 @@ impl Shares {
         if let Some(share) = shares.get(&address).and_then(Weak::upgrade) {
             return Share(share);
         }
-        let share = Arc::new(Address { ip: address, taken: AtomicUsize::new(0), shares: Arc::clone(&self.0) });
+        let share = Arc::new(Address {
+            ip: address,
+            taken: AtomicUsize::new(0),
+            responses: AtomicUsize::new(0),
+            shares: Arc::clone(&self.0),
+        });
         shares.insert(address, Arc::downgrade(&share));
         Share(share)
     }
@@ -53,6 +63,7 @@ impl Shares {
 impl Share {
     /// The claim of a new response.
     pub(super) fn claim(&self) -> Claim {
+        self.0.responses.fetch_add(1, Relaxed);
         let response = Response { share: self.clone(), has_place: AtomicBool::new(false) };
         response.has_place();
         Claim(Some(Arc::new(response)))
@@ -68,6 +79,11 @@ impl Claim {
     /// Whether the response never has to wait. It takes a place if there is one.
     pub(super) fn has_place(&self) -> bool {
         self.0.as_ref().is_none_or(|response| response.has_place())
+    }
+
+    /// Whether the address has few responses.
+    pub(super) fn is_one_of_few(&self) -> bool {
+        self.0.as_ref().is_none_or(|response| response.share.0.responses.load(Relaxed) <= FEW)
     }
 
     /// The same bytes, which count as a part of the response until they are dropped, unless they are few.
@@ -98,9 +114,11 @@ impl Response {
 
 impl Drop for Response {
     fn drop(&mut self) {
+        let address = &self.share.0;
         if *self.has_place.get_mut() {
-            self.share.0.taken.fetch_sub(1, Relaxed);
+            address.taken.fetch_sub(1, Relaxed);
         }
+        address.responses.fetch_sub(1, Relaxed);
     }
 }
 
@@ -157,6 +175,19 @@ mod tests {
         assert!(!later.has_place());
         drop((late, few));
         assert!(later.has_place());
+    }
+
+    #[test]
+    fn response_is_one_of_few_while_its_address_has_no_more_than_that() {
+        let shares = Shares::default();
+        let (greedy, modest) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
+        let mut claims: Vec<_> = (0..FEW).map(|_| shares.of(greedy).claim()).collect();
+        assert!(claims[0].is_one_of_few());
+        let late = shares.of(greedy).claim();
+        assert!(!claims[0].is_one_of_few() && !late.is_one_of_few());
+        assert!(shares.of(modest).claim().is_one_of_few() && Claim::unlimited().is_one_of_few());
+        claims.pop();
+        assert!(late.is_one_of_few());
     }
 
     #[test]

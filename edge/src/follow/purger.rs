@@ -152,7 +152,10 @@ impl Worker {
     async fn replace(&self, digest: Digest) -> Result<bool, String> {
         tracing::error!(%digest, "a purge found a corrupt blob on disk: fetching another");
         let blob = match self.upstream.blob(digest).await {
-            Ok((blob, _)) => blob,
+            Ok((blob, pack)) => {
+                pack.end().await;
+                blob
+            }
             Err(error) => {
                 tracing::error!(%digest, error = %error_chain(&error), "failed to replace a corrupt blob: quarantined");
                 // Reading it quarantines it, unless it is sound after all.

@@ -71,9 +71,10 @@ impl ResponseBody {
                 piece
             }
         });
+        let its_claim = claim.clone();
         let rest = in_turn.map(move |piece| {
-            let blobs = blobs.clone();
-            async move { cut(&blobs.get(piece.digest).await?.0, &piece, &blobs) }.boxed()
+            let (blobs, claim) = (blobs.clone(), its_claim.clone());
+            async move { cut(&blobs.get(piece.digest).await?.0, &piece, &blobs, &claim) }.boxed()
         });
         let all = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
         let source = Source::Stream(Box::pin(all));
@@ -161,9 +162,9 @@ impl Iterator for Pieces {
     }
 }
 
-/// The bytes of a blob that a piece takes: copied if they are less than half of it and there is room, so that whoever takes them slowly does not
+/// The bytes of a blob that a piece takes: copied if they are less than half of it and there is room for the response, so that whoever takes them slowly does not
 /// keep all of it in memory. An error if the size of the blob is not that in the manifest.
-pub(super) fn cut(blob: &Blob, piece: &BlobSlice, blobs: &BlobCache) -> Result<Bytes, Unavailable> {
+pub(super) fn cut(blob: &Blob, piece: &BlobSlice, blobs: &BlobCache, claim: &Claim) -> Result<Bytes, Unavailable> {
     let bytes = blob.bytes();
     if bytes.len() as u64 != piece.size {
         tracing::error!(digest = %piece.digest, size = piece.size, "a blob does not have the size that its manifest states");
@@ -171,6 +172,6 @@ pub(super) fn cut(blob: &Blob, piece: &BlobSlice, blobs: &BlobCache) -> Result<B
     }
     let index = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
     let taken = bytes.slice(index(piece.skip)..index(piece.skip + piece.take));
-    let copy = if taken.len() < bytes.len() / 2 { blobs.copy(&taken) } else { None };
+    let copy = if taken.len() < bytes.len() / 2 { blobs.copy(claim, &taken) } else { None };
     Ok(copy.unwrap_or(taken))
 }

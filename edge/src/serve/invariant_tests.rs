@@ -38,11 +38,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use tokio::sync::watch;
-use verge_daemon::origins::Origins;
-use verge_daemon::{Secret, Tasks};
+use verge_daemon::Tasks;
 use verge_protocol::rules::{Redirect, RuleRequest, SplitPath};
 use verge_protocol::{Coding, Content, ReleaseNumber};
-use verge_test_kit::{TOKEN, noise};
+use verge_test_kit::noise;
 
 use self::site::{Site, TestFile};
 use super::resolve::Unresolved;
@@ -51,10 +50,8 @@ use crate::erased_contents::ErasedContents;
 use crate::metrics::Metrics;
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
-use crate::store::{BlockingStore, Store};
 use crate::table::InheritedReleases;
-use crate::test_support::{resources, serving_status, traffic};
-use crate::upstream::Upstream;
+use crate::test_support::{resources, serving_status, sources, traffic};
 
 /// The bytes that files have, and their encodings.
 struct Original {
@@ -180,10 +177,7 @@ impl Fixture {
     fn new(directory: &std::path::Path) -> Self {
         let metrics = Metrics::new(&mut Registry::default());
         let tasks = Tasks::default();
-        let store = Store::new(BlockingStore::open_for_test(directory, 0), tasks.clone());
-        // Nothing is requested.
-        let origins = Origins::new(Vec::new(), None, &Secret::new(TOKEN), "test", metrics.upstream_failures.clone());
-        let upstream = Upstream::new(origins.unwrap(), metrics.clone());
+        let (store, upstream) = sources(directory, &metrics, &tasks);
         let blobs = BlobCache::new(64 << 20, 64 << 20, &store, &upstream, &tasks);
         let release_hosts =
             ReleaseHosts::new(Releases::default(), ErasedContents::default(), store, upstream, metrics.clone(), tasks);

@@ -181,7 +181,7 @@ pub(super) fn respond(
         traffic: Arc::clone(traffic),
         claim: blobs.claim(),
     };
-    if let Some(blob) = blobs.get_from_memory(&first.digest) {
+    if let Some(blob) = blobs.get_at_once(&rest.claim, &first.digest) {
         return ResponseFuture::ready(rest.send(&first, &blob, CacheResult::Memory, common));
     }
     let common = Arc::clone(common);
@@ -219,7 +219,7 @@ impl Rest {
         result: CacheResult,
         common: &CommonHeaders,
     ) -> Response<ResponseBody> {
-        let first = match cut(blob, first, &self.blobs) {
+        let first = match cut(blob, first, &self.blobs, &self.claim) {
             Ok(bytes) => bytes,
             Err(unavailable) => return self.fail(unavailable, common),
         };
