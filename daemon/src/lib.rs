@@ -4,7 +4,8 @@
 //! number of them in one process. [`run()`] is every daemon's `main`. Edges and name servers send requests to origins through
 //! [`origins`] and subscribe to changes through [`feed`].
 
-#[cfg(not(target_env = "msvc"))]
+// A fuzz target has the allocator that its sanitizer watches.
+#[cfg(not(any(target_env = "msvc", fuzzing)))]
 mod allocator;
 pub mod atomic_file;
 pub mod backoff;

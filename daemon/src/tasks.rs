@@ -82,17 +82,6 @@ impl Tasks {
     }
 }
 
-/// hyper spawns the streams of an HTTP/2 connection through this.
-impl<F> hyper::rt::Executor<F> for Tasks
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, task: F) {
-        drop(self.spawn("http/2 stream", task));
-    }
-}
-
 /// Counts a task while it lives, also if it panics.
 struct Running {
     counts: Arc<Mutex<BTreeMap<&'static str, usize>>>,

@@ -100,6 +100,8 @@ pub(crate) struct Driver {
     answered: Vec<Weak<InFlight>>,
     /// How many of those there are when it is time to forget what has ended.
     answered_max: usize,
+    /// Responses of which the client has taken nothing since then, in milliseconds of [`now`](super::activity::now), were overdue at the last check.
+    stalled_before: u64,
     writes: Arc<Writes>,
 }
 
@@ -122,6 +124,7 @@ impl Driver {
             waiting: FuturesUnordered::new(),
             answered: Vec::new(),
             answered_max: ANSWERED_MIN,
+            stalled_before: 0,
             writes,
         };
         (driver, stream)
@@ -190,14 +193,16 @@ impl Driver {
         waiting.chain(self.answered.iter().filter_map(taken_at)).min()
     }
 
-    /// Whether there are requests whose responses hyper does not have in full.
+    /// Whether there are responses that the client was taking at the last check.
     pub(super) fn is_busy(&self) -> bool {
-        !self.waiting.is_empty()
+        let is_taken = |taken_at: u64| taken_at >= self.stalled_before;
+        !self.waiting.is_empty() || self.answered.iter().filter_map(taken_at).any(is_taken)
     }
 
     /// Resets the streams of responses of which the client has taken nothing since `milliseconds` of [`now`](super::activity::now).
     /// Whether none of such a response is left: of one that is with hyper in full, the stream cannot be reset.
     pub(super) fn end_stalled(&mut self, milliseconds: u64, context: &Context<'_>) -> bool {
+        self.stalled_before = milliseconds;
         let is_stalled = |taken_at: u64| taken_at < milliseconds;
         if self.waiting.iter().filter_map(Answer::taken_at).any(is_stalled) {
             let all = std::mem::take(&mut self.waiting);

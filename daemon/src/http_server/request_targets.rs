@@ -9,6 +9,7 @@
 //! bodies. If there is one all the same, what follows it may be changed, but is not read any more: its connection is closed.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -97,10 +98,10 @@ impl<S: AsyncRead + Unpin> RequestTargets<S> {
         if self.pending().is_empty() { self.poll_more(context) } else { Poll::Ready(Ok(true)) }
     }
 
-    /// Reads a few bytes more, without taking them. `false`: the stream has ended.
+    /// Reads more, mostly a whole request, without taking it. `false`: the stream has ended.
     pub(crate) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut bytes = [0; PREFACE.len()];
-        let mut buffer = ReadBuf::new(&mut bytes);
+        let mut bytes = [MaybeUninit::uninit(); 1024];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
         let read = buffer.filled();
         let changed = self.position.pass(read);

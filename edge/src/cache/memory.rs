@@ -1,5 +1,7 @@
 //! The memory tier.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 use moka::sync::Cache;
 use verge_protocol::{Blob, Digest};
 
@@ -9,14 +11,33 @@ const ENTRY_OVERHEAD: u32 = 200;
 /// Blobs by digest, bounded in bytes, evicted by `TinyLFU`.
 ///
 /// moka evicts in batches, so the bound may be exceeded for a moment.
-pub(super) struct Memory(Cache<Digest, Blob>);
+pub(super) struct Memory(Cache<Digest, Blob, BuildHasherDefault<DigestHasher>>);
+
+/// The first bytes of a digest are a hash of it already.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*first);
+        }
+    }
+
+    /// The length of the digest.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl Memory {
     pub(super) fn new(bytes: u64) -> Self {
         let weigh = |_: &Digest, blob: &Blob| {
             u32::try_from(blob.bytes().len()).unwrap_or(u32::MAX).saturating_add(ENTRY_OVERHEAD)
         };
-        Self(Cache::builder().max_capacity(bytes).weigher(weigh).build())
+        Self(Cache::builder().max_capacity(bytes).weigher(weigh).build_with_hasher(BuildHasherDefault::default()))
     }
 
     pub(super) fn get(&self, digest: &Digest) -> Option<Blob> {
