@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +16,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use ipnet::IpNet;
-use tokio::net::TcpListener;
 use verge_daemon::http_server::{HttpLimits, serve_connections};
 use verge_daemon::tls::{Certificate, Certificates, Tickets, TlsAcceptor};
-use verge_daemon::{Clock, Tasks};
+use verge_daemon::{Clock, Tasks, listen};
 
 /// The files of a directory, but for those of directories in it, by the path of a request.
 fn files(directory: &str) -> HashMap<String, Bytes> {
@@ -68,7 +67,8 @@ fn acceptor(chain: &str, key: &str) -> TlsAcceptor {
 }
 
 async fn run(port: u16, directory: &str, acceptor: Option<TlsAcceptor>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = listen::tcp("floor", address).await.unwrap();
     let files = Arc::new((files(directory), fields()));
     let (limits, tasks) = (unlimited(), Tasks::default());
     serve_connections("floor", listener, acceptor, &limits, &tasks, move |_| {
