@@ -160,7 +160,7 @@ impl Issuer {
             let is_due = due <= self.now();
             let next_try = self.next_try(known, &self.orderable(known, &wanted)).filter(|_| is_due);
             let progress = self.orders.progress.of(&wanted.domain);
-            let problem = self.problem(known, &wanted).or_else(|| self.paused_problem().filter(|_| is_due));
+            let problem = self.problem(known, &wanted);
             let locked = self.orders.vault.problem().map(|problem| match problem {
                 Problem::MasterKey { reason } if is_due => {
                     format!("it is not ordered, its key cannot be stored: {reason}")
@@ -236,7 +236,8 @@ impl Issuer {
         });
         let last = rows.max_by_key(|(_, row, _)| row.last_failure).map(|(directory, row, problem)| {
             if row.retry_after <= self.now() {
-                return problem.to_owned();
+                let is_only_one = self.authorities.len() == 1;
+                return if is_only_one { problem.to_owned() } else { format!("{directory}: {problem}") };
             }
             let limit = rate_limited(directory, row.retry_after, problem);
             let orderable = self.orderable(known, wanted);
@@ -248,20 +249,18 @@ impl Issuer {
                 None => limit,
             }
         });
-        known.problem(wanted, last.as_deref())
+        known.problem(wanted, last.as_deref()).or_else(|| self.paused_problem(known, wanted))
     }
 
-    /// Why nothing is ordered from any authority, if each has asked to wait.
-    fn paused_problem(&self) -> Option<String> {
-        let (now, paused) = (self.now(), self.paused());
-        let mut first = None;
-        for authority in &self.authorities {
-            let until = *paused.get(authority.directory()).filter(|until| **until > now)?;
-            if first.is_none_or(|(_, earliest)| until < earliest) {
-                first = Some((authority.directory(), until));
-            }
+    /// Why a certificate that is to be ordered now is not: its authority has asked to wait when another one was ordered.
+    fn paused_problem(&self, known: &Known, wanted: &Wanted) -> Option<String> {
+        if !self.has_authority() {
+            return None;
         }
-        first.map(|(directory, until)| rate_limited(directory, until, "it refused another order"))
+        let Decision::Order(index) = self.decision(known, &self.orderable(known, wanted)) else { return None };
+        let directory = self.authorities.get(index)?.directory();
+        let until = self.paused().get(directory).copied().filter(|until| *until > self.now())?;
+        Some(rate_limited(directory, until, "it refused another order"))
     }
 
     /// When a certificate is ordered again, after a failure or because the authority has asked to wait; `None`: at once.

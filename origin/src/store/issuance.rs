@@ -259,7 +259,11 @@ async fn put_issued(
     names: &BTreeSet<CertificateName>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    delete_issuances(transaction, domain).await?;
+    // An authority that has asked to wait is not asked earlier because another one has issued.
+    let forgotten =
+        "update issuance set failures = 0, first_failure = 0, last_failure = 0, problem = null where domain = $1";
+    sqlx::query(forgotten).bind(domain.as_str()).execute(&mut **transaction).await?;
+    sqlx::query("delete from rekey where domain = $1").bind(domain.as_str()).execute(&mut **transaction).await?;
     failed_names::delete(transaction, names).await?;
     let row = IssuanceRow { issued: now, ..IssuanceRow::default() };
     put(transaction, domain, authority, &row).await
@@ -327,6 +331,25 @@ mod tests {
             assert!(database.certificates().await.unwrap().is_empty());
             assert_eq!(database.issuances().await.unwrap().len(), usize::from(is_of_api));
         }
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn certificate_of_one_authority_ends_no_wait_that_another_has_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1)).await.unwrap();
+        let domain: DomainName = "example.com".parse().unwrap();
+        let limited = IssuanceRow {
+            failures: 3,
+            retry_after: Timestamp(9),
+            problem: Some("too many".to_owned()),
+            ..IssuanceRow::default()
+        };
+        database.put_issuance(&domain, "first", &limited).await.unwrap();
+        let names = [CertificateName::Host(domain.clone())].into();
+        database.put_issued(&domain, "second", &names, Timestamp(2)).await.unwrap();
+        let first = &database.issuances().await.unwrap()[&(domain, "first".to_owned())];
+        assert_eq!((first.failures, first.retry_after, first.problem.as_deref()), (0, Timestamp(9), None));
         database.close().await;
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 use verge_daemon::{Clock, Secret};
 use verge_origin::{AuthoritySettings, ExternalAccount};
-use verge_protocol::api::Certificate;
+use verge_protocol::api::{Certificate, RekeyRequest};
 use verge_protocol::{DomainName, Timestamp};
 use verge_test_kit::{Pebble, PebbleSettings, until};
 
@@ -17,6 +18,7 @@ use super::certificates::{Fleet, Rows, authority, claim, start, wait_for};
 use super::test_origin::TestOrigin;
 
 const WWW: &str = "www.example.com";
+const OTHER: &str = "other.example.com";
 
 /// Which requests are refused.
 type IsRefused = fn(&Seen) -> bool;
@@ -105,6 +107,15 @@ async fn second_authority_issues_while_the_first_one_answers_429_or_500() {
         }
         assert_eq!((first.orders(), second.orders()), (0, 1), "{case}");
         assert_eq!(problem(&origin).await, None, "{case}");
+        if case == "429" {
+            // It has asked to wait for a day: the success of the second one changes nothing of that.
+            let asked = proxy.seen("/order-plz").len();
+            let request = RekeyRequest::Domains([WWW.parse().unwrap()].into());
+            let answer = origin.request(Method::POST, "/v1/certificates/rekey").json(&request).send().await.unwrap();
+            assert!(answer.status().is_success());
+            until("another order", async || second.orders() == 2).await;
+            assert_eq!(proxy.seen("/order-plz").len(), asked);
+        }
         origin.stop().await;
         proxy.stop().await;
     }
@@ -115,7 +126,7 @@ async fn authority_that_says_when_to_come_back_is_named_with_that_time() {
     if !Pebble::is_installed() {
         return;
     }
-    let fleet = Fleet::bind(&[WWW]).await;
+    let fleet = Fleet::bind(&[WWW, OTHER]).await;
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
     let proxy = AuthorityProxy::start(&pebble).await;
     proxy.set(|seen, _| {
@@ -130,8 +141,18 @@ async fn authority_that_says_when_to_come_back_is_named_with_that_time() {
     claim(&origin, &fleet.dns, WWW, None).await;
     until_problem(&origin, "too many orders").await;
     let Certificate { problem, next_try, .. } = listed(&origin).await.unwrap();
-    let (directory, until) = (proxy.authority().directory, next_try.unwrap());
-    assert_eq!(problem.unwrap(), format!("rate-limited by {directory} until {until}: too many orders"));
+    let (directory, time) = (proxy.authority().directory, next_try.unwrap());
+    assert_eq!(problem.unwrap(), format!("rate-limited by {directory} until {time}: too many orders"));
+    // A certificate that was not ordered because of that says so as well.
+    claim(&origin, &fleet.dns, OTHER, None).await;
+    let expected = format!("rate-limited by {directory} until ");
+    until("the other one to have a reason", async || {
+        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+        let other = listed.into_iter().find(|certificate| certificate.domain.as_str() == OTHER);
+        other.and_then(|other| other.problem).is_some_and(|problem| problem.starts_with(&expected))
+    })
+    .await;
+    assert_eq!(proxy.seen("/order-plz").len(), 1);
     origin.stop().await;
     proxy.stop().await;
 }
