@@ -55,7 +55,7 @@ pub enum RollbackError {
         release: ReleaseNumber,
     },
     /// The channel has no previous release, or the origin no longer knows it.
-    #[error("no release is known that was live on {channel} of {site} before {release}")]
+    #[error("no release of {site} is known that {channel} pointed at before {release}")]
     NoPrevious {
         /// The site.
         site: SiteName,

@@ -70,13 +70,13 @@ fn text_of(trace: &Trace) -> String {
         if step.url.scheme() == "https" && !step.has_certificate {
             let _ = writeln!(
                 text,
-                "  without a certificate of the fleet: edges refuse TLS, unless one has files of its own"
+                "  without a certificate of the fleet: edges refuse TLS, unless they have files of their own, as those of `verge up --https`"
             );
         }
         if step.may_redirect_to_tls {
             let _ = writeln!(
                 text,
-                "  without a certificate of the fleet: an edge that has files of its own redirects to https"
+                "  without a certificate of the fleet: an edge that has files of its own, as those of `verge up --https`, redirects to https"
             );
         }
         for (name, value) in &step.headers {
@@ -265,7 +265,7 @@ mod tests {
             let step = Step { may_redirect_to_tls, ..plain() };
             text_of(&Trace { steps: vec![step], end: End::Answered })
         };
-        let note = "  without a certificate of the fleet: an edge that has files of its own redirects to https";
+        let note = "  without a certificate of the fleet: an edge that has files of its own, as those of `verge up --https`, redirects to https";
         assert!(text(true).contains(note) && !text(false).contains(note), "{}", text(true));
     }
 }

@@ -32,7 +32,7 @@ async fn rollback_to_any_release_succeeds() {
     assert_eq!((&line["release"], &line["from"], &line["epoch"]), (&"v1".into(), &"v3".into(), &4.into()));
     assert_eq!(line["edges"]["confirmed"].as_array().unwrap().len(), 3);
     let ran = world.verge(&["rollback"]).await.ended(Exit::Failure);
-    assert!(ran.stderr.contains("error: no release is known that was live on live of app before v1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("error: no release of app is known that live pointed at before v1"), "{}", ran.stderr);
     let ran = world.verge(&["rollback", "--to", "v1"]).await.ended(Exit::Success);
     assert!(ran.stdout.starts_with("app v1 was already live\n"), "{}", ran.stdout);
     world.verge(&["rollback", "--to", "v3"]).await.ended(Exit::Success);
