@@ -30,11 +30,6 @@ impl CaaIssuers {
         }
     }
 
-    /// The directories of the authorities.
-    pub(crate) fn directories(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
-    }
-
     /// The names that are known.
     pub(crate) fn known(&self) -> BTreeSet<String> {
         self.lock().values().flatten().cloned().collect()

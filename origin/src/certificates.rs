@@ -1,8 +1,9 @@
 //! Certificates of the fleet, and the secrets that belong to them.
 //!
-//! Imports point one way: `issuer` runs `orders` as `plan`, `site_groups` and `order_names` decide, by the `inventory` of what is wanted and what there is; `orders` speaks to an
-//! `authority` and asks name servers by `dns_check`, and stores the keys in the `vault`, which encrypts them under the `master_key`. `upkeep`
-//! follows what edges present; `rekeying` has keys replaced.
+//! Imports point one way: `issuer` runs `orders` as `plan`, `site_groups` and `order_names` decide, by the `inventory` of what is wanted and
+//! what there is, and tells of a `rate_limit` that delays one; `orders` speaks to an `authority` and asks name servers by `dns_check`, and
+//! stores the keys in the `vault`, which encrypts them under the `master_key`. `upkeep` follows what edges present; `rekeying` has keys
+//! replaced.
 
 mod api_certificate;
 mod authority;
@@ -15,6 +16,7 @@ mod order_names;
 mod order_progress;
 mod orders;
 mod plan;
+mod rate_limit;
 mod rekeying;
 mod renewal_windows;
 mod running_orders;
@@ -32,6 +34,7 @@ pub use inventory::SiteCertificates;
 pub(crate) use issuer::{Issuer, Standing};
 pub(crate) use order_progress::OrdersProgress;
 pub(crate) use orders::Orders;
+pub(crate) use rate_limit::RateLimit;
 pub(crate) use rekeying::{RekeyError, Rekeying};
 pub(crate) use vault::{SecretName, Vault, VaultError, check_master_key};
 pub(crate) use x509::{issuer as issuer_of, key_type as key_type_of};

@@ -16,7 +16,8 @@ use super::authority_time::AuthorityTime;
 use super::inventory::{Inventory, Known};
 use super::order_names;
 use super::orders::{OrderError, Orders};
-use super::plan::{self, Current, Decision, Failures, Wanted};
+use super::plan::{self, Current, Failures, Wanted};
+use super::rate_limit::RateLimit;
 use super::renewal_windows::RenewalWindows;
 use super::running_orders::RunningOrders;
 use super::upkeep::Upkeep;
@@ -228,50 +229,55 @@ impl Issuer {
         Ok(domains)
     }
 
+    /// The domains of sites whose certificates wait because an authority limits orders.
+    pub(crate) async fn rate_limited_domains(&self) -> Result<BTreeMap<DomainName, RateLimit>, StoreError> {
+        let (known, mut domains) = (self.inventory.read().await?, BTreeMap::new());
+        for wanted in &known.wanted {
+            if let Some(limit) = self.rate_limit(&known, wanted).filter(|limit| limit.next_order.is_some()) {
+                domains.extend(wanted.names.iter().map(|name| (name.domain().clone(), limit.clone())));
+            }
+        }
+        Ok(domains)
+    }
+
     /// What is wrong with a certificate, for a person to read.
     fn problem(&self, known: &Known, wanted: &Wanted) -> Option<String> {
         let rows = self.authorities.iter().filter_map(|authority| {
             let row = known.issuance(&wanted.domain, authority)?;
             Some((authority.directory(), row, row.problem.as_deref()?))
         });
-        let last = rows.max_by_key(|(_, row, _)| row.last_failure).map(|(directory, row, problem)| {
-            if row.retry_after <= self.now() {
-                let is_only_one = self.authorities.len() == 1;
-                return if is_only_one { problem.to_owned() } else { format!("{directory}: {problem}") };
-            }
-            let limit = rate_limited(directory, row.retry_after, problem);
-            let orderable = self.orderable(known, wanted);
-            let current = self.current(known, &orderable);
-            let (_, next) =
-                plan::next_order(&orderable, current.as_ref(), &self.failures(known, &orderable), self.now());
-            match self.authorities.get(next).filter(|next| next.directory() != directory) {
-                Some(other) => format!("{} is asked next; {limit}", other.directory()),
-                None => limit,
-            }
+        let last = rows.max_by_key(|(_, row, _)| row.last_failure);
+        let last = last.filter(|(_, row, _)| row.retry_after <= self.now()).map(|(directory, _, problem)| {
+            let is_only_one = self.authorities.len() == 1;
+            if is_only_one { problem.to_owned() } else { format!("{directory}: {problem}") }
         });
-        known.problem(wanted, last.as_deref()).or_else(|| self.paused_problem(known, wanted))
+        let last = last.or_else(|| Some(self.rate_limit(known, wanted)?.to_string()));
+        known.problem(wanted, last.as_deref())
     }
 
-    /// Why a certificate that is to be ordered now is not: its authority has asked to wait when another one was ordered.
-    fn paused_problem(&self, known: &Known, wanted: &Wanted) -> Option<String> {
-        if !self.has_authority() {
+    /// Why a certificate that is due waits, if an authority limits orders: the limit at the one that has refused last.
+    fn rate_limit(&self, known: &Known, wanted: &Wanted) -> Option<RateLimit> {
+        let (now, wanted) = (self.now(), self.orderable(known, wanted));
+        if !self.has_authority() || plan::due(&wanted, self.current(known, &wanted).as_ref()) > now {
             return None;
         }
-        let Decision::Order(index) = self.decision(known, &self.orderable(known, wanted)) else { return None };
-        let directory = self.authorities.get(index)?.directory();
-        let until = self.paused().get(directory).copied().filter(|until| *until > self.now())?;
-        Some(rate_limited(directory, until, "it refused another order"))
+        let failures = self.failures(known, &wanted);
+        let limited = self.authorities.iter().zip(&failures).filter(|(_, failures)| failures.not_before > now);
+        let (authority, failures) = limited.max_by_key(|(_, failures)| failures.last)?;
+        let reason = known.issuance(&wanted.domain, authority).filter(|row| row.retry_after > now);
+        let (next_order, next) = self.next_order(known, &wanted);
+        Some(RateLimit {
+            directory: authority.directory().to_owned(),
+            until: failures.not_before,
+            reason: reason.and_then(|row| row.problem.clone()).unwrap_or_else(|| "it refused another order".to_owned()),
+            next_order: (next_order > now).then_some(next_order),
+            next_directory: self.authorities.get(next)?.directory().to_owned(),
+        })
     }
 
     /// When a certificate is ordered again, after a failure or because the authority has asked to wait; `None`: at once.
     fn next_try(&self, known: &Known, wanted: &Wanted) -> Option<Timestamp> {
-        if !self.has_authority() {
-            return None;
-        }
-        let at = match self.decision(known, wanted) {
-            Decision::Wait(at) => at,
-            Decision::Order(index) => self.paused().get(self.authorities.get(index)?.directory()).copied()?,
-        };
+        let (at, _) = self.has_authority().then(|| self.next_order(known, wanted))?;
         (at > self.now()).then_some(at)
     }
 
@@ -340,34 +346,32 @@ impl Issuer {
 
     /// Which authority a certificate is to be ordered from now, if any.
     fn authority_for(&self, known: &Known, wanted: &Wanted) -> Option<&Authority> {
-        match self.decision(known, wanted) {
-            Decision::Order(index) => self.authorities.get(index),
-            Decision::Wait(_) => None,
-        }
+        let (at, index) = self.next_order(known, wanted);
+        self.authorities.get(index).filter(|_| at <= self.now())
     }
 
-    /// What is to be done now for a certificate. There is an authority.
-    fn decision(&self, known: &Known, wanted: &Wanted) -> Decision {
+    /// When a certificate is ordered next, and from which authority. There is one.
+    fn next_order(&self, known: &Known, wanted: &Wanted) -> (Timestamp, usize) {
+        let (now, current) = (self.now(), self.current(known, wanted));
         let not_recorded = self.not_recorded().get(&wanted.domain).copied().unwrap_or_default();
-        let next = not_recorded.next(&wanted.domain, self.now());
-        if self.now() < next {
-            return Decision::Wait(next);
-        }
-        plan::decide(wanted, self.current(known, wanted).as_ref(), &self.failures(known, wanted), self.now())
+        let (at, index) = plan::next_order(wanted, current.as_ref(), &self.failures(known, wanted), now);
+        (at.max(not_recorded.next(&wanted.domain, now)), index)
     }
 
-    /// The failed orders of a certificate, at each authority.
+    /// The failed orders of a certificate, at each authority. One that has refused another certificate's order asks to wait as well.
     fn failures(&self, known: &Known, wanted: &Wanted) -> Vec<Failures> {
-        let at = |authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
+        let paused = self.paused();
+        let at = |authority: &Authority| {
+            let failed = known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
+            let until = paused.get(authority.directory()).copied().unwrap_or_default();
+            Failures { not_before: failed.not_before.max(until), ..failed }
+        };
         self.authorities.iter().map(at).collect()
     }
 
     async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), NotRecorded> {
         let Some(authority) = self.authority_for(known, wanted) else { return Ok(()) };
         let directory = authority.directory();
-        if self.paused().get(directory).is_some_and(|until| self.now() < *until) {
-            return Ok(());
-        }
         // It may be due only because the origin's clock is wrong: the authority's tells.
         let outcome = match authority.contact().await {
             Ok(_) if self.now() < plan::due(wanted, self.current(known, wanted).as_ref()) => {
@@ -481,11 +485,6 @@ impl Issuer {
             renewal_window: self.windows.of(&wanted.domain, certificate),
         })
     }
-}
-
-/// Why an authority gets no order before `until`.
-fn rate_limited(directory: &str, until: Timestamp, message: &str) -> String {
-    format!("rate-limited by {directory} until {until}: {message}")
 }
 
 fn failures(row: &IssuanceRow) -> Failures {

@@ -86,15 +86,6 @@ impl Failures {
     }
 }
 
-/// What is to be done for a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// Nothing before this time.
-    Wait(Timestamp),
-    /// Order it now, from the authority with this index.
-    Order(usize),
-}
-
 /// The certificates that the fleet should have: one for the base domain and all names one label below it, if `has_wildcard`, and one for
 /// each proven domain with those that redirect to it. In the order of their domains; no name is in two of them.
 pub(crate) fn wanted(base: Option<&DomainName>, domains: &BTreeMap<DomainName, DomainRow>) -> Vec<Wanted> {
@@ -136,15 +127,9 @@ pub(crate) fn due(wanted: &Wanted, current: Option<&Current>) -> Timestamp {
     }
 }
 
-/// What is to be done at `now`: see [`next_order`].
-pub(crate) fn decide(wanted: &Wanted, current: Option<&Current>, failures: &[Failures], now: Timestamp) -> Decision {
-    let (at, authority) = next_order(wanted, current, failures, now);
-    if at <= now { Decision::Order(authority) } else { Decision::Wait(at) }
-}
-
 /// When the certificate is ordered next, and from which authority, as it looks at `now`. `failures` has an element for each authority, the
-/// preferred one first. The second is tried before a third of the lifetime that remains when the certificate is due is gone, if the first one
-/// has failed.
+/// preferred one first. If the first one has failed, the second is tried before a third of the lifetime that remains when the certificate is due
+/// is gone. While nothing valid is served, it is tried after minutes, or at once if the first one asks to wait longer.
 pub(crate) fn next_order(
     wanted: &Wanted,
     current: Option<&Current>,
@@ -165,7 +150,11 @@ pub(crate) fn next_order(
     let from = match valid_until {
         Some(end) if end > now => due.after(due.age(end) / 6),
         _ if failures[0].first > now => Timestamp(0),
-        _ => failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE),
+        _ => {
+            let patient_until = failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE);
+            // There is no use in waiting for one that has asked to wait longer.
+            if failures[0].not_before > patient_until { Timestamp(0) } else { patient_until }
+        }
     };
     let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();
     // Another one is preferred once it may be asked: the first one has failed.
@@ -187,6 +176,20 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is to be done for a certificate.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Decision {
+        /// Nothing before this time.
+        Wait(Timestamp),
+        /// Order it now, from the authority with this index.
+        Order(usize),
+    }
+
+    fn decide(wanted: &Wanted, current: Option<&Current>, failures: &[Failures], now: Timestamp) -> Decision {
+        let (at, authority) = next_order(wanted, current, failures, now);
+        if at <= now { Decision::Order(authority) } else { Decision::Wait(at) }
+    }
 
     const HOUR: Duration = Duration::from_hours(1);
     const DAY: Duration = Duration::from_hours(24);
@@ -338,6 +341,17 @@ mod tests {
         let first = Failures::default().add(due, None);
         assert_eq!(decide(&wanted, None, &[first, Failures::default()], due.after(DAY / 24 / 6)), Decision::Order(1));
         assert!(matches!(decide(&wanted, None, &[first, Failures::default()], due), Decision::Wait(_)));
+        // Or at once if the first one asks to wait longer.
+        let (soon, late) = (due.after(HOUR / 12), due.after(HOUR));
+        for (until, is_at_once) in [(soon, false), (late, true)] {
+            let first = Failures::default().add(due, Some(until));
+            let decision = decide(&wanted, None, &[first, Failures::default()], due);
+            assert_eq!(decision == Decision::Order(1), is_at_once, "{decision:?}");
+        }
+        // If the other one has failed as well, the one that may be asked earlier is.
+        let failed = [Failures::default().add(due, Some(late)), Failures::default().add(due, None)];
+        let (next, index) = next_order(&wanted, None, &failed, due);
+        assert!(index == 1 && next < late, "{index} at {next}");
     }
 
     /// An authority of a simulated year.

@@ -1,19 +1,19 @@
 //! Checking what DNS says about a domain.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use verge_protocol::api::{DomainFinding, DomainStep, FindingKind};
+use verge_protocol::api::{DomainFinding, DomainStep};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::Domains;
-use super::diagnosis::{self, Expected, ExpectedCertificate, RateLimit};
+use super::diagnosis::{self, Expected, ExpectedCertificate};
 use super::error::DomainError;
 use super::last_checks::LastCheck;
 use super::observation::{Observations, Observer};
 use super::proof::{self, NotProven};
 use crate::caa_issuers::CaaIssuers;
-use crate::store::{DomainRow, IssuanceRows, StoreError};
+use crate::store::{DomainRow, StoreError};
 
 impl Domains {
     /// What the last check since the start has found wrong with a domain.
@@ -32,7 +32,7 @@ impl Domains {
         let now = self.clock.now();
         let row = self.store_outcome(row, outcome, now).await?;
         let findings = match observed {
-            Ok(observed) => self.diagnose(&row, &observed, now).await?,
+            Ok(observed) => self.diagnose(&row, &observed).await?,
             Err(_) => Vec::new(),
         };
         let is_free = !findings.iter().any(blocks_order);
@@ -68,24 +68,13 @@ impl Domains {
         Ok(checked)
     }
 
-    async fn diagnose(
-        &self,
-        row: &DomainRow,
-        observed: &Observations,
-        now: Timestamp,
-    ) -> Result<Vec<DomainFinding>, StoreError> {
+    async fn diagnose(&self, row: &DomainRow, observed: &Observations) -> Result<Vec<DomainFinding>, StoreError> {
         let edges = self.edge_addresses().await?;
         let delegation = self.delegation(&row.name).map(|delegation| delegation.target);
         let authorities = self.settings.issuers.as_ref();
         let issuers = authorities.map(CaaIssuers::known).unwrap_or_default();
-        let certificate = match authorities {
-            Some(authorities) => Some(ExpectedCertificate {
-                delegation: delegation.as_deref(),
-                issuers: &issuers,
-                rate_limit: rate_limit(self.database.issuances().await?, row, &authorities.directories(), now),
-            }),
-            None => None,
-        };
+        let certificate =
+            authorities.map(|_| ExpectedCertificate { delegation: delegation.as_deref(), issuers: &issuers });
         let expected = Expected { row, base: &self.settings.base, edges: &edges, certificate };
         Ok(diagnosis::diagnose(&expected, observed))
     }
@@ -100,26 +89,9 @@ impl Domains {
     }
 }
 
-/// Of the authorities with these directories, if each of them accepts no order for the domain's certificate for some time, the one that is the
-/// first to accept one.
-fn rate_limit(issuances: IssuanceRows, row: &DomainRow, directories: &[String], now: Timestamp) -> Option<RateLimit> {
-    // The certificate of a domain that redirects is that of its target.
-    let is_its = |domain: &DomainName| *domain == row.name || Some(domain) == row.redirect_to.as_ref();
-    let mut limits: BTreeMap<String, RateLimit> = BTreeMap::new();
-    for ((domain, directory), last) in issuances {
-        let until = last.retry_after;
-        if is_its(&domain) && until > now && limits.get(&directory).is_none_or(|limit| limit.until < until) {
-            let reason = last.problem.unwrap_or_default();
-            limits.insert(directory.clone(), RateLimit { directory, until, reason });
-        }
-    }
-    let all = directories.iter().map(|directory| limits.remove(directory)).collect::<Option<Vec<_>>>()?;
-    all.into_iter().min_by_key(|limit| limit.until)
-}
-
 /// Whether an order would fail because of it.
 fn blocks_order(finding: &DomainFinding) -> bool {
-    finding.kind != FindingKind::RateLimited && finding.blocks.contains(&DomainStep::Certificate)
+    finding.blocks.contains(&DomainStep::Certificate)
 }
 
 /// The row of a domain after a check.

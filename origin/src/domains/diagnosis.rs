@@ -13,13 +13,12 @@ mod txt;
 
 use std::collections::BTreeSet;
 
-use verge_protocol::DomainName;
-use verge_protocol::api::{DomainFinding, DomainStep, FindingKind};
+use verge_protocol::api::{DomainFinding, DomainStep};
 
 use super::observation::Observations;
 
 use self::addresses::{Pointing, pointing};
-pub(super) use self::expected::{Expected, ExpectedCertificate, RateLimit};
+pub(super) use self::expected::{Expected, ExpectedCertificate};
 
 /// Everything that is wrong. What blocks the earliest step comes first.
 pub(super) fn diagnose(expected: &Expected<'_>, observed: &Observations) -> Vec<DomainFinding> {
@@ -48,21 +47,8 @@ pub(super) fn diagnose(expected: &Expected<'_>, observed: &Observations) -> Vec<
             findings.extend(challenge::findings(target, pointing == Pointing::Fleet, &observed.delegation));
         }
         findings.extend(caa::finding(certificate.issuers, &observed.caa));
-        findings.extend(certificate.rate_limit.as_ref().map(|limit| rate_limited(&row.name, limit)));
     }
     findings.extend(addresses);
     findings.sort_by_key(|finding| finding.blocks.first().copied());
     findings
-}
-
-fn rate_limited(domain: &DomainName, limit: &RateLimit) -> DomainFinding {
-    DomainFinding {
-        kind: FindingKind::RateLimited,
-        blocks: [DomainStep::Certificate].into(),
-        server: limit.directory.clone(),
-        record: format!("certificate of {domain}"),
-        seen: limit.reason.clone(),
-        wanted: format!("no further order before {}", limit.until),
-        until: Some(limit.until),
-    }
 }

@@ -1,5 +1,7 @@
 //! Domains of sites.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,6 +12,7 @@ use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{JsonBody, PathParams};
 use super::sites;
+use crate::certificates::{Issuer, RateLimit};
 use crate::domains::{self, Domains};
 use crate::store::{Database, DomainRow};
 
@@ -18,8 +21,14 @@ pub(super) async fn list(
     _: Admin,
     State(database): State<Database>,
     State(domains): State<Domains>,
+    State(issuer): State<Arc<Issuer>>,
 ) -> Result<Json<Vec<Domain>>, ApiError> {
-    Ok(Json(database.domains().await?.into_values().map(|row| domain(row, &domains)).collect()))
+    let mut limits = issuer.rate_limited_domains().await?;
+    let domain = |row: DomainRow| {
+        let limit = limits.remove(&row.name);
+        domain(row, limit, &domains)
+    };
+    Ok(Json(database.domains().await?.into_values().map(domain).collect()))
 }
 
 /// `PUT /v1/domains/{domain}`: claims a domain for a site, and checks it now.
@@ -27,12 +36,14 @@ pub(super) async fn claim(
     _: Admin,
     State(database): State<Database>,
     State(domains): State<Domains>,
+    State(issuer): State<Arc<Issuer>>,
     PathParams(name): PathParams<DomainName>,
     JsonBody(request): JsonBody<DomainRequest>,
 ) -> Result<Json<Domain>, ApiError> {
     sites::find(&database, &request.site).await?;
     let row = domains.claim(name, request).await?;
-    Ok(Json(domain(row, &domains)))
+    let limit = issuer.rate_limited_domains().await?.remove(&row.name);
+    Ok(Json(domain(row, limit, &domains)))
 }
 
 /// `DELETE /v1/domains/{domain}`: gives a domain up.
@@ -45,9 +56,13 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn domain(row: DomainRow, domains: &Domains) -> Domain {
+/// A domain with what is wrong: in DNS, and with its certificate because of the authority. What blocks the earliest step comes first.
+fn domain(row: DomainRow, limit: Option<RateLimit>, domains: &Domains) -> Domain {
+    let mut findings = domains.findings(&row.name);
+    findings.extend(limit.map(|limit| limit.finding(&row.name)));
+    findings.sort_by_key(|finding| finding.blocks.first().copied());
     Domain {
-        findings: domains.findings(&row.name),
+        findings,
         orders_certificate: domains.orders_certificates(),
         delegation: domains.delegation(&row.name),
         proof: Proof { name: domains::record_name(&row.name), value: row.proof },

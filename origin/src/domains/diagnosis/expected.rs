@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use verge_protocol::{DomainName, Timestamp};
+use verge_protocol::DomainName;
 
 use crate::store::DomainRow;
 
@@ -24,15 +24,4 @@ pub(in crate::domains) struct ExpectedCertificate<'a> {
     pub(in crate::domains) delegation: Option<&'a str>,
     /// The certificate authorities, as CAA records name them. Without any, CAA records are not judged.
     pub(in crate::domains) issuers: &'a BTreeSet<String>,
-    pub(in crate::domains) rate_limit: Option<RateLimit>,
-}
-
-/// A certificate authority that accepts no further order yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::domains) struct RateLimit {
-    /// The URL of its directory.
-    pub(in crate::domains) directory: String,
-    pub(in crate::domains) until: Timestamp,
-    /// What it said.
-    pub(in crate::domains) reason: String,
 }

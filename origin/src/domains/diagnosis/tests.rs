@@ -81,7 +81,7 @@ fn diagnose_as(is_proven: bool, observed: &Observations) -> Vec<DomainFinding> {
     };
     let edges: BTreeSet<IpAddr> = ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|text| text.parse().unwrap()).into();
     let issuers = ["letsencrypt.org".to_owned()].into();
-    let certificate = ExpectedCertificate { delegation: Some(TARGET), issuers: &issuers, rate_limit: None };
+    let certificate = ExpectedCertificate { delegation: Some(TARGET), issuers: &issuers };
     let base = "sites.example.org".parse().unwrap();
     diagnose(&Expected { row: &row, base: &base, edges: &edges, certificate: Some(certificate) }, observed)
 }
@@ -238,7 +238,7 @@ fn unknown_observation_is_not_judged() {
         problem: None,
     };
     let (edges, issuers, base) = (BTreeSet::new(), BTreeSet::new(), "sites.example.org".parse().unwrap());
-    let certificate = ExpectedCertificate { delegation: None, issuers: &issuers, rate_limit: None };
+    let certificate = ExpectedCertificate { delegation: None, issuers: &issuers };
     let mut expected = Expected { row: &row, base: &base, edges: &edges, certificate: Some(certificate) };
     assert_eq!(diagnose(&expected, &observed), []);
     expected.certificate = None;
