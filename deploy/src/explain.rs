@@ -198,9 +198,8 @@ impl Site {
     fn answer(&self, url: &Url, headers: HeaderMap) -> Result<Step, ExplainError> {
         let target = &url[Position::BeforePath..Position::AfterQuery];
         let answered = self.model.explain(target, headers, url.scheme() == "https", url.port());
-        let Explanation { status, headers, cause, file, ruled_headers } =
+        let Explanation { status, headers, cause, requires_tls, file, ruled_headers } =
             answered.map_err(|_| ExplainError::Target(url.to_string()))?;
-        let is_of_site = !matches!(cause, Cause::Health | Cause::Refused);
         let reason = match cause {
             Cause::Rule(number) => {
                 self.redirects.get(number).cloned().map_or(Reason::Other(cause), |rule| Reason::Rule(Box::new(rule)))
@@ -215,11 +214,7 @@ impl Site {
             channel: self.host.channel.clone(),
             release: self.host.release,
             has_certificate: self.host.has_certificate,
-            may_redirect_to_tls: is_of_site
-                && url.scheme() == "http"
-                && self.has_tls
-                && !self.host.https.optional
-                && !self.host.has_certificate,
+            may_redirect_to_tls: requires_tls && self.has_tls && !self.host.has_certificate,
             status,
             headers,
             reason,

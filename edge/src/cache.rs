@@ -16,7 +16,7 @@ use verge_protocol::{BLOB_MAX, Blob, Digest};
 
 use self::budget::{Budget, Counted, Room};
 use self::memory::Memory;
-use self::shares::{Share, Shares};
+use self::shares::{COUNTED_MIN, Share, Shares};
 use crate::metrics::CacheResult;
 use crate::store::{Object, Store};
 use crate::upstream::Upstream;
@@ -47,6 +47,7 @@ struct Tiers {
     failures: RecentFailures,
     reads: Semaphore,
     fetches: Semaphore,
+    tasks: Tasks,
 }
 
 type Fetched = Result<(Blob, CacheResult), Unavailable>;
@@ -73,6 +74,7 @@ impl BlobCache {
             failures: RecentFailures::default(),
             reads: Semaphore::new(MAX_CONCURRENT),
             fetches: Semaphore::new(fetches),
+            tasks: tasks.clone(),
         });
         Self { tiers, share: None }
     }
@@ -98,8 +100,11 @@ impl BlobCache {
         self.tiers.memory.bytes()
     }
 
-    /// A copy of a part of a blob, if there is memory for it now that the response may take.
+    /// A copy of a part of a blob, if it is small or there is memory for it now that the response may take.
     pub(crate) fn copy(&self, claim: &Claim, part: &[u8]) -> Option<Bytes> {
+        if part.len() <= COUNTED_MIN {
+            return Some(Bytes::copy_from_slice(part));
+        }
         let budget = &self.tiers.budget;
         if claim.has_place() || !budget.is_short() { budget.copy(part) } else { None }
     }
@@ -175,7 +180,7 @@ impl Tiers {
         }
         // While it waits for its turn it needs no memory.
         drop(wanted.take());
-        let permit = self.fetches.acquire().await.expect("the semaphore is never closed");
+        let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
         let mut wanted = Some(self.budget.want());
         let room = self.room(&mut wanted).await;
         match self.upstream.blob(digest).await {
@@ -185,14 +190,11 @@ impl Tiers {
                 // Readers are answered now; the fetch stays in flight until the blob is on disk, so that it is not fetched again
                 // in between.
                 completer.complete(Ok((blob.clone(), CacheResult::Origin)));
-                let write = async {
-                    if let Some(Err(error)) = self.disk.run_blocking(move |store| store.put_blob(&blob)).await {
-                        // Logged as an error by the store, once until a write succeeds.
-                        tracing::debug!(%digest, %error, "failed to write a blob to disk");
-                    }
-                    drop(permit);
-                };
-                tokio::join!(write, pack.end());
+                self.tasks.spawn("end of a pack", pack.end());
+                if let Some(Err(error)) = self.disk.run_blocking(move |store| store.put_blob(&blob)).await {
+                    // Logged as an error by the store, once until a write succeeds.
+                    tracing::debug!(%digest, %error, "failed to write a blob to disk");
+                }
             }
             Err(error) => {
                 tracing::error!(%digest, error = %error_chain(&error), "failed to fetch a blob");
@@ -251,7 +253,8 @@ mod tests {
         let places: Vec<Claim> = (0..16).map(|_| readers.claim()).collect();
         let late = readers.claim();
         let takes = |claim: &Claim| {
-            let is_copied = readers.copy(claim, &[7; 500]).is_some();
+            assert!(readers.copy(claim, &[7; COUNTED_MIN]).is_some(), "what is small keeps no blob in memory");
+            let is_copied = readers.copy(claim, &[7; COUNTED_MIN + 1]).is_some();
             (is_copied, readers.get_at_once(claim, &blob.digest()).is_some())
         };
         assert_eq!((takes(&places[0]), takes(&late)), ((true, true), (true, true)));

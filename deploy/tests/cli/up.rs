@@ -142,8 +142,14 @@ async fn https_serves_every_site_with_a_certificate_of_the_printed_authority() {
         let location = answer.headers()["location"].to_str().unwrap();
         assert_eq!((answer.status().as_u16(), location), (308, format!("{}/", at("shop.localhost")).as_str()));
         // The origin does not know the certificate.
-        let step = &home.verge(&["explain", &plain, "--json"]).await["steps"][0];
-        assert_eq!((&step["status"], &step["may_redirect_to_tls"]), (&200.into(), &true.into()), "{step}");
+        let acme = "/.well-known/acme-challenge/token";
+        for (path, status, may_redirect) in [("", 200, true), ("/%zz", 404, true), (acme, 404, false)] {
+            let step = &home.verge(&["explain", &format!("{plain}{path}"), "--json"]).await["steps"][0];
+            let told = (&step["status"], &step["may_redirect_to_tls"]);
+            assert_eq!(told, (&status.into(), &may_redirect.into()), "{path}: {step}");
+            let answer = trusting.get(format!("{plain}{path}")).send().await.unwrap();
+            assert_eq!(answer.status() == 308, may_redirect, "{path}: {}", answer.status());
+        }
     }
     // A host that is new has its certificate when the push says that it is live.
     home.verge(&["push", "dist", "--site", "shop", "--channel", "pr-1", "--json"]).await;

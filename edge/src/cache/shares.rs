@@ -13,8 +13,8 @@ const PLACES: usize = 16;
 /// So many responses of an address never wait for a blob that is in memory.
 const FEW: usize = 64;
 
-/// A piece of a blob up to this size, in bytes, is not worth the allocation by which it is counted.
-const CARRIED_MIN: usize = 1024;
+/// A piece of a blob up to this size, in bytes, is not worth what it takes to count it.
+pub(super) const COUNTED_MIN: usize = 1024;
 
 /// The shares of all addresses that have connections.
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl Claim {
     /// The same bytes, which count as a part of the response until they are dropped, unless they are few.
     pub(crate) fn carry(&self, bytes: Bytes) -> Bytes {
         match &self.0 {
-            Some(response) if bytes.len() > CARRIED_MIN => {
+            Some(response) if bytes.len() > COUNTED_MIN => {
                 Bytes::from_owner(Carried { bytes, _response: Arc::clone(response) })
             }
             _ => bytes,
@@ -162,8 +162,8 @@ mod tests {
         let late = shares.of(greedy).claim();
         assert!(claims.iter().all(Claim::has_place) && !late.has_place());
         assert!(shares.of(modest).claim().has_place() && Claim::unlimited().has_place());
-        let few = claims[0].carry(Bytes::from(vec![7; CARRIED_MIN]));
-        let bytes = claims[0].carry(Bytes::from(vec![7; CARRIED_MIN + 1]));
+        let few = claims[0].carry(Bytes::from(vec![7; COUNTED_MIN]));
+        let bytes = claims[0].carry(Bytes::from(vec![7; COUNTED_MIN + 1]));
         claims.remove(0);
         assert!(!late.has_place());
         let part = bytes.slice(5..6);

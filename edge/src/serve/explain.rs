@@ -70,6 +70,8 @@ pub struct Explanation {
     pub headers: HeaderMap,
     /// What decided.
     pub cause: Cause,
+    /// Whether an edge that has a certificate for the host redirects the request to TLS.
+    pub requires_tls: bool,
     /// The path of the file that is sent.
     pub file: Option<String>,
     /// The headers that header rules have set, each with the number of the rule in the manifest.
@@ -146,12 +148,19 @@ impl HostModel {
         *request.uri_mut() = target.parse()?;
         *request.headers_mut() = headers;
         // Steps 1 to 4, as far as they are about the request; then the site.
-        let (cause, response) = match self.before_site(&request, is_tls, port) {
-            Some((cause, response)) => (cause, self.builtin(response)),
-            None => return Ok(self.explain_site(&request, is_tls, port)),
+        let requires_tls = self.requires_tls(&request, is_tls);
+        let Some((cause, response)) = self.before_site(&request, is_tls, port) else {
+            return Ok(Explanation { requires_tls, ..self.explain_site(&request, is_tls, port) });
         };
+        let response = self.builtin(response);
         let response = if cause == Cause::Domain { self.with_hsts(response, is_tls) } else { response };
-        Ok(self.explanation(cause, None, response))
+        let requires_tls = requires_tls && !matches!(cause, Cause::Refused | Cause::Health);
+        Ok(Explanation { requires_tls, ..self.explanation(cause, None, response) })
+    }
+
+    /// Whether a request that is well-formed, and not for the health page, is redirected to TLS if there is a certificate.
+    fn requires_tls(&self, request: &Request<()>, is_tls: bool) -> bool {
+        !is_tls && !self.https.is_optional() && !request.uri().path().starts_with(Challenges::PATH)
     }
 
     fn before_site(&self, request: &Request<()>, is_tls: bool, port: Option<u16>) -> Option<(Cause, BuiltinResponse)> {
@@ -162,7 +171,7 @@ impl HostModel {
         if path == HEALTH_PATH {
             return Some((Cause::Health, BuiltinResponse::json(StatusCode::OK, String::new())));
         }
-        if !is_tls && self.has_certificate && !self.https.is_optional() && !path.starts_with(Challenges::PATH) {
+        if self.has_certificate && self.requires_tls(request, is_tls) {
             // At the port of `https`: another one is not known here.
             let location = redirect::https_location(&self.name, None, uri);
             let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::to_https);
@@ -230,6 +239,7 @@ impl HostModel {
         let ruled = ruled.into_iter().flat_map(|ruled| ruled.set_by_rules(status));
         let ruled_headers =
             ruled.filter(|(name, value, _)| is_in_force(name, value)).map(|(name, _, rule)| (name, rule));
-        Explanation { status, cause, file, ruled_headers: ruled_headers.collect(), headers }
+        let ruled_headers = ruled_headers.collect();
+        Explanation { status, headers, cause, requires_tls: false, file, ruled_headers }
     }
 }

@@ -10,31 +10,44 @@ use crate::store::{ChannelMove, ChannelRow, Database, ROLLBACK_MOVES_READ, Stand
 /// The release, with other files, that was live on a channel before its current one. A move back to a release that was live before undoes
 /// all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
 ///
-/// `None` too if that is not known: the last [`ROLLBACK_MOVES_READ`] moves are read, and the current release was live before them.
+/// `None` too if that is not known: the last [`ROLLBACK_MOVES_READ`] moves are read, and the current release, or one with the same files that
+/// stands before it, was live before them.
 pub(crate) async fn rollback_target(
     database: &Database,
     site: &SiteName,
     channel: &ChannelRow,
 ) -> Result<Option<ReleaseNumber>, StoreError> {
     let moves = database.moves(site, &channel.name).await?;
+    let (same, target) = live_before(&channel.state, &moves);
     if moves.len() >= ROLLBACK_MOVES_READ as usize
         && let Some(oldest) = moves.last()
-        && database.had_release_before(site, &channel.name, channel.state.release, oldest.epoch).await?
     {
-        return Ok(None);
+        for release in same {
+            if database.had_release_before(site, &channel.name, release, oldest.epoch).await? {
+                return Ok(None);
+            }
+        }
     }
-    Ok(live_before(&channel.state, &moves))
+    Ok(target)
 }
 
-/// What was live before `current`, by moves of which the last one, the first element, went there.
-fn live_before(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
+/// What was live before `current`, by moves of which the last one, the first element, went there: the releases with the same files, the
+/// current one among them, and the one before these.
+fn live_before(current: &ChannelState, moves: &[ChannelMove]) -> (Vec<ReleaseNumber>, Option<ReleaseNumber>) {
     let mut standing = Standing::default();
     for one in moves.iter().rev() {
         standing.moves_to(one.release);
     }
     let manifests: HashMap<_, _> = moves.iter().map(|one| (one.release, one.manifest)).collect();
     // The same files under another number would change nothing.
-    standing.latest_first().find(|release| manifests[release] != current.manifest)
+    let mut same = Vec::new();
+    for release in standing.latest_first() {
+        if manifests[&release] != current.manifest {
+            return (same, Some(release));
+        }
+        same.push(release);
+    }
+    (same, None)
 }
 
 #[cfg(test)]
@@ -60,7 +73,7 @@ mod tests {
         let latest = &moves[0];
         let (release, manifest) = (latest.release, latest.manifest);
         let current = ChannelState { epoch: Seq(9), release, manifest, inherits: Vec::new() };
-        live_before(&current, &moves).map(|release| release.0)
+        live_before(&current, &moves).1.map(|release| release.0)
     }
 
     #[test]
@@ -90,10 +103,12 @@ mod tests {
         let mut current: Option<ChannelState> = None;
         let all = u64::from(ROLLBACK_MOVES_READ);
         // The last one was pushed to another channel before.
-        for release in (5..all + 5).chain([6, all + 9, 6, 4]) {
+        for release in (5..all + 5).chain([6, all + 9, 6, 4, all + 10, 5, all + 20]) {
+            // One has the files of another.
+            let files = if release == all + 20 { 5 } else { release };
             let rollout = RolloutState {
                 release: ReleaseNumber(release),
-                manifest: Digest::of(&release.to_le_bytes()),
+                manifest: Digest::of(&files.to_le_bytes()),
                 expected: current.map(|state| state.epoch),
                 idempotency_key: None,
                 started: Timestamp(1000),
@@ -113,6 +128,7 @@ mod tests {
             [(5, None), (6, Some(5)), (all + 1, Some(all)), (all + 2, Some(all + 1)), (all + 3, Some(all + 2))];
         assert_eq!(targets[..5], expected);
         let expected = [(all + 4, Some(all + 3)), (6, None), (all + 9, Some(6)), (6, None), (4, Some(6))];
-        assert_eq!(targets[5..], expected);
+        assert_eq!(targets[5..10], expected);
+        assert_eq!(targets[10..], [(all + 10, Some(4)), (5, None), (all + 20, None)]);
     }
 }

@@ -259,9 +259,9 @@ async fn put_issued(
     names: &BTreeSet<CertificateName>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // An authority that has asked to wait is not asked earlier because another one has issued.
-    let forgotten =
-        "update issuance set failures = 0, first_failure = 0, last_failure = 0, problem = null where domain = $1";
+    // An authority that has asked to wait is not asked earlier because another one has issued. The certificate is of one alone.
+    let forgotten = "update issuance set issued = 0, failures = 0, first_failure = 0, last_failure = 0, problem = null \
+         where domain = $1";
     sqlx::query(forgotten).bind(domain.as_str()).execute(&mut **transaction).await?;
     sqlx::query("delete from rekey where domain = $1").bind(domain.as_str()).execute(&mut **transaction).await?;
     failed_names::delete(transaction, names).await?;
@@ -340,6 +340,7 @@ mod tests {
         let database = Database::open(&directory.path().join("origin.db"), Timestamp(1)).await.unwrap();
         let domain: DomainName = "example.com".parse().unwrap();
         let limited = IssuanceRow {
+            issued: Timestamp(1),
             failures: 3,
             retry_after: Timestamp(9),
             problem: Some("too many".to_owned()),
@@ -350,6 +351,7 @@ mod tests {
         database.put_issued(&domain, "second", &names, Timestamp(2)).await.unwrap();
         let first = &database.issuances().await.unwrap()[&(domain, "first".to_owned())];
         assert_eq!((first.failures, first.retry_after, first.problem.as_deref()), (0, Timestamp(9), None));
+        assert_eq!(first.issued, Timestamp(0), "its certificate was replaced");
         database.close().await;
     }
 }

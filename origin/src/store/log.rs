@@ -24,6 +24,8 @@ struct MoveColumns {
     author: Option<String>,
     /// The release before.
     before: Option<i64>,
+    /// How often the channel was moved to the release before, since it was created, or created anew after its last deletion.
+    times_before: i64,
     /// The first move of any channel to the release.
     first: i64,
     release_author: Option<String>,
@@ -53,6 +55,9 @@ impl Database {
               and b.epoch > (select coalesce(max(d.seq), 0) from channel_deletion d \
                where d.site = m.site and d.channel = m.channel and d.seq < m.epoch) \
               order by b.epoch desc limit 1) as before, \
+             (select count(*) from channel_move h where h.site = m.site and h.release = m.release and h.channel = m.channel \
+              and h.epoch < m.epoch and h.epoch > (select coalesce(max(d.seq), 0) from channel_deletion d \
+               where d.site = m.site and d.channel = m.channel and d.seq < m.epoch)) as times_before, \
              (select min(f.epoch) from channel_move f where f.site = m.site and f.release = m.release) as first, \
              r.author as release_author, r.message, r.git_commit \
              from channel_move m left join release r on r.site = m.site and r.number = m.release \
@@ -155,7 +160,7 @@ fn tell_rollbacks(entries: &mut [LogEntry]) {
             match (goes_back, *is_whole) {
                 (true, _) => *kind = MoveKind::Rollback,
                 (false, true) => *kind = MoveKind::Promotion,
-                // It may go back to what was before the moves that were read: the numbers tell.
+                // If the channel had the release before the moves that were read, the numbers tell.
                 (false, false) => {}
             }
         }
@@ -166,7 +171,7 @@ fn moved(columns: MoveColumns) -> Result<LogEntry, StoreError> {
     let (release, from) = (release_number(columns.release)?, columns.before.map(release_number).transpose()?);
     let kind = match from {
         _ if columns.first == columns.epoch => MoveKind::Push,
-        Some(from) if release < from => MoveKind::Rollback,
+        Some(from) if columns.times_before > 0 && release < from => MoveKind::Rollback,
         _ => MoveKind::Promotion,
     };
     Ok(LogEntry {
@@ -190,7 +195,12 @@ fn release_number(number: i64) -> Result<ReleaseNumber, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::Digest;
+    use verge_protocol::host::HostLabel;
+    use verge_protocol::state::RolloutState;
+
     use super::*;
+    use crate::store::NewMove;
 
     #[test]
     fn move_back_is_a_rollback_whatever_the_numbers_of_the_releases() {
@@ -243,5 +253,46 @@ mod tests {
         assert_eq!(told(&moves[5..])[0], MoveKind::Rollback);
         let last = [(Some(1), 3, MoveKind::Push), (Some(3), 1, MoveKind::Rollback)];
         assert_eq!(told(&last), [MoveKind::Push, MoveKind::Rollback]);
+    }
+
+    #[tokio::test]
+    async fn promotion_of_an_older_release_is_none_of_a_rollback_however_many_moves_were_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
+        let (live, preview): (HostLabel, HostLabel) = ("demo".parse().unwrap(), "pr-12--demo".parse().unwrap());
+        database.create_site(&live.site, Timestamp(1000)).await.unwrap();
+        let last = u64::from(MOVES_BEFORE) + 10;
+        let previews = (11..last).map(|release| (&preview, release));
+        let moves = [(&live, 8), (&live, 9), (&live, 10)].into_iter().chain(previews);
+        let mut epochs = HashMap::new();
+        let mut kinds = Vec::new();
+        // The last but one was a preview, the last one was live.
+        for (label, release) in moves.chain([(&live, last), (&live, last - 1), (&live, 8)]) {
+            let rollout = RolloutState {
+                release: ReleaseNumber(release),
+                manifest: Digest::of(&release.to_le_bytes()),
+                expected: epochs.get(label).copied(),
+                idempotency_key: None,
+                started: Timestamp(1000),
+                canary: None,
+                author: None,
+            };
+            let new = NewMove { label: label.clone(), rollout };
+            let moved = database.move_channel(&new, Timestamp(1000), |_, _| Vec::new()).await.unwrap().unwrap().1;
+            epochs.insert(label, moved.epoch);
+            if release + 1 >= last || (label, release) == (&live, 8) {
+                let entry = database.log(&live.site, 1).await.unwrap().remove(0);
+                let LogEvent::Moved { kind, .. } = entry.event else { panic!("{entry:?}") };
+                kinds.push((release, kind));
+            }
+        }
+        let expected = [
+            (8, MoveKind::Push),
+            (last - 1, MoveKind::Push),
+            (last, MoveKind::Push),
+            (last - 1, MoveKind::Promotion),
+            (8, MoveKind::Rollback),
+        ];
+        assert_eq!(kinds, expected);
     }
 }
