@@ -11,6 +11,7 @@ use verge::Exit;
 use verge_protocol::api::{Domain, DomainFinding, DomainStep, FindingKind};
 use verge_test_kit::until;
 
+use self::authority::Refusal;
 use self::world::{EDGE, ELSEWHERE, PROGRAMS, World, Zone};
 
 const CERTIFICATE: DomainStep = DomainStep::Certificate;
@@ -105,7 +106,7 @@ async fn planted_fault_is_named_with_server_answer_seen_and_answer_wanted() {
         return;
     }
     assert_eq!((EDGE, ELSEWHERE), ("127.53.0.10", "127.53.0.99"), "as in the records");
-    let world = World::start(&FAULTS.map(|fault| fault.zone)).await;
+    let world = World::start(&FAULTS.map(|fault| fault.zone), Refusal::OutOfOrder).await;
     let (mut fields, mut texts) = (String::new(), String::new());
     for Fault { zone: Zone { name, .. }, found } in FAULTS {
         let check = format!("domains check www.{name}.example");
@@ -152,7 +153,7 @@ async fn rate_limit_of_the_authority_is_named_with_its_end() {
         // The resolver trusts a key.
         Zone { name: "bogus", records: Some("") },
     ];
-    let world = World::start(&zones).await;
+    let world = World::start(&zones, Refusal::RateLimit).await;
     world.verge("domains remove www.bogus.example").await.ended(Exit::Success);
     let check = "domains check www.limited.example";
     until("the authority to refuse an order for the sites", async || {

@@ -231,9 +231,15 @@ impl Issuer {
 
     /// The domains of sites whose certificates wait because an authority limits orders.
     pub(crate) async fn rate_limited_domains(&self) -> Result<BTreeMap<DomainName, RateLimit>, StoreError> {
-        let (known, mut domains) = (self.inventory.read().await?, BTreeMap::new());
+        let (now, mut domains) = (self.now(), BTreeMap::new());
+        let is_paused = self.paused().values().any(|until| *until > now);
+        if !is_paused && !self.orders.database.issuances().await?.values().any(|row| row.retry_after > now) {
+            return Ok(domains);
+        }
+        let known = self.inventory.read().await?;
         for wanted in &known.wanted {
-            if let Some(limit) = self.rate_limit(&known, wanted).filter(|limit| limit.next_order.is_some()) {
+            let wanted = self.orderable(&known, wanted);
+            if let Some(limit) = self.rate_limit(&known, &wanted).filter(|limit| limit.next_order.is_some()) {
                 domains.extend(wanted.names.iter().map(|name| (name.domain().clone(), limit.clone())));
             }
         }
@@ -247,29 +253,40 @@ impl Issuer {
             Some((authority.directory(), row, row.problem.as_deref()?))
         });
         let last = rows.max_by_key(|(_, row, _)| row.last_failure);
-        let last = last.filter(|(_, row, _)| row.retry_after <= self.now()).map(|(directory, _, problem)| {
-            let is_only_one = self.authorities.len() == 1;
-            if is_only_one { problem.to_owned() } else { format!("{directory}: {problem}") }
-        });
-        let last = last.or_else(|| Some(self.rate_limit(known, wanted)?.to_string()));
-        known.problem(wanted, last.as_deref())
+        let limit = || Some(self.rate_limit(known, &self.orderable(known, wanted))?.to_string());
+        let text = match last {
+            Some((directory, row, problem)) => limit().filter(|_| row.retry_after > self.now()).or_else(|| {
+                let is_only_one = self.authorities.len() == 1;
+                Some(if is_only_one { problem.to_owned() } else { format!("{directory}: {problem}") })
+            }),
+            None => limit(),
+        };
+        known.problem(wanted, text.as_deref())
     }
 
-    /// Why a certificate that is due waits, if an authority limits orders: the limit at the one that has refused last.
+    /// Why a certificate that is due is not ordered when and where it would be if no authority had asked to wait. `None` if it is.
     fn rate_limit(&self, known: &Known, wanted: &Wanted) -> Option<RateLimit> {
-        let (now, wanted) = (self.now(), self.orderable(known, wanted));
-        if !self.has_authority() || plan::due(&wanted, self.current(known, &wanted).as_ref()) > now {
+        let (now, current) = (self.now(), self.current(known, wanted));
+        if !self.has_authority() || plan::due(wanted, current.as_ref()) > now {
             return None;
         }
-        let failures = self.failures(known, &wanted);
-        let limited = self.authorities.iter().zip(&failures).filter(|(_, failures)| failures.not_before > now);
-        let (authority, failures) = limited.max_by_key(|(_, failures)| failures.last)?;
-        let reason = known.issuance(&wanted.domain, authority).filter(|row| row.retry_after > now);
-        let (next_order, next) = self.next_order(known, &wanted);
+        let failures = self.failures(known, wanted);
+        let unlimited: Vec<_> = failures.iter().map(|one| Failures { not_before: Timestamp(0), ..*one }).collect();
+        let (_, without) = plan::next_order(wanted, current.as_ref(), &unlimited, now);
+        let authority = self.authorities.get(without)?;
+        let own = failures[without].limited_until(now);
+        let until = own.max(self.paused_until(authority));
+        let (next_order, next) = self.next_order(known, wanted);
+        let is_delayed = next != without || next_order == until;
+        if until <= now || !is_delayed {
+            return None;
+        }
+        let problem =
+            known.issuance(&wanted.domain, authority).filter(|_| own > now).and_then(|row| row.problem.clone());
         Some(RateLimit {
             directory: authority.directory().to_owned(),
-            until: failures.not_before,
-            reason: reason.and_then(|row| row.problem.clone()).unwrap_or_else(|| "it refused another order".to_owned()),
+            until,
+            reason: problem.unwrap_or_else(|| "it has asked to wait".to_owned()),
             next_order: (next_order > now).then_some(next_order),
             next_directory: self.authorities.get(next)?.directory().to_owned(),
         })
@@ -355,18 +372,19 @@ impl Issuer {
         let (now, current) = (self.now(), self.current(known, wanted));
         let not_recorded = self.not_recorded().get(&wanted.domain).copied().unwrap_or_default();
         let (at, index) = plan::next_order(wanted, current.as_ref(), &self.failures(known, wanted), now);
-        (at.max(not_recorded.next(&wanted.domain, now)), index)
+        let paused_until = self.authorities.get(index).map_or_else(Timestamp::default, |next| self.paused_until(next));
+        (at.max(paused_until).max(not_recorded.next(&wanted.domain, now)), index)
     }
 
-    /// The failed orders of a certificate, at each authority. One that has refused another certificate's order asks to wait as well.
+    /// The failed orders of a certificate, at each authority.
     fn failures(&self, known: &Known, wanted: &Wanted) -> Vec<Failures> {
-        let paused = self.paused();
-        let at = |authority: &Authority| {
-            let failed = known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
-            let until = paused.get(authority.directory()).copied().unwrap_or_default();
-            Failures { not_before: failed.not_before.max(until), ..failed }
-        };
+        let at = |authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
         self.authorities.iter().map(at).collect()
+    }
+
+    /// Until when an authority gets no order of any certificate.
+    fn paused_until(&self, authority: &Authority) -> Timestamp {
+        self.paused().get(authority.directory()).copied().unwrap_or_default()
     }
 
     async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), NotRecorded> {

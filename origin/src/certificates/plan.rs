@@ -75,9 +75,14 @@ impl Failures {
         }
     }
 
+    /// Until when the authority has asked to wait. What it cannot have asked for, since the clock was ahead then, does not count.
+    pub(super) fn limited_until(&self, now: Timestamp) -> Timestamp {
+        Some(self.not_before).filter(|time| *time <= now.after(RETRY_AFTER_MAX)).unwrap_or_default()
+    }
+
     /// When the next order may be sent. What was recorded under a clock that was ahead by hours does not count.
     pub(super) fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
-        let not_before = Some(self.not_before).filter(|time| *time <= now.after(RETRY_AFTER_MAX)).unwrap_or_default();
+        let not_before = self.limited_until(now);
         let exponent = self.count.checked_sub(1).filter(|_| self.last <= now.after(CLOCK_TOLERANCE));
         let Some(exponent) = exponent else { return not_before };
         let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(exponent)).min(LONGEST_WAIT);
@@ -153,7 +158,7 @@ pub(crate) fn next_order(
         _ => {
             let patient_until = failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE);
             // There is no use in waiting for one that has asked to wait longer.
-            if failures[0].not_before > patient_until { Timestamp(0) } else { patient_until }
+            if failures[0].limited_until(now) > patient_until { Timestamp(0) } else { patient_until }
         }
     };
     let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();

@@ -263,11 +263,11 @@ mod tests {
         database.create_site(&live.site, Timestamp(1000)).await.unwrap();
         let last = u64::from(MOVES_BEFORE) + 10;
         let previews = (11..last).map(|release| (&preview, release));
-        let moves = [(&live, 8), (&live, 9), (&live, 10)].into_iter().chain(previews);
+        let first = [(&live, 8), (&live, 9), (&live, 10)].into_iter().chain(previews);
         let mut epochs = HashMap::new();
         let mut kinds = Vec::new();
         // The last but one was a preview, the last one was live.
-        for (label, release) in moves.chain([(&live, last), (&live, last - 1), (&live, 8)]) {
+        for (label, release) in first.chain([(&live, last), (&live, last - 1), (&live, 8)]) {
             let rollout = RolloutState {
                 release: ReleaseNumber(release),
                 manifest: Digest::of(&release.to_le_bytes()),

@@ -43,7 +43,9 @@ pub(super) fn is_elsewhere(domain: &Domain) -> bool {
 
 /// Whether the certificate is not ordered before the domain points at the fleet.
 pub(super) fn needs_delegation(domain: &Domain) -> bool {
-    let blocks_certificate = |finding: &DomainFinding| finding.blocks.contains(&DomainStep::Certificate);
+    let blocks_certificate = |finding: &DomainFinding| {
+        finding.kind != FindingKind::RateLimited && finding.blocks.contains(&DomainStep::Certificate)
+    };
     is_elsewhere(domain) && domain.findings.iter().any(blocks_certificate)
 }
 
@@ -62,7 +64,7 @@ fn hint(finding: &DomainFinding, domain: &Domain) -> Option<String> {
         FindingKind::LookupFailed => "see that the zone's name servers answer, and `resolver` of the origin",
         FindingKind::DelegationElsewhere => "create the wanted CNAME record in place of this one",
         FindingKind::CaaForbids => "add the wanted CAA record; the others may stay",
-        FindingKind::RateLimited => "wait: the origin orders again then",
+        FindingKind::RateLimited => "wait: the origin orders again by itself",
         FindingKind::AddressPartlyElsewhere => "delete the addresses that are not of the fleet",
         FindingKind::Ipv6Elsewhere => "delete the AAAA records that are not of the fleet",
         FindingKind::Unknown => return None,

@@ -1,10 +1,10 @@
-//! A certificate authority that makes no accounts because of a rate limit.
+//! A certificate authority that makes no accounts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper_util::service::TowerToHyperService;
@@ -12,6 +12,13 @@ use tokio::net::TcpListener;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::tls::{Certificate, Certificates, Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Tasks};
+
+/// Why it makes no accounts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Refusal {
+    RateLimit,
+    OutOfOrder,
+}
 
 /// A running authority.
 pub(super) struct Authority {
@@ -22,7 +29,8 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    pub(super) async fn start(directory: &Path) -> Self {
+    /// Starts it. It refuses because of a rate limit, or because it is out of order.
+    pub(super) async fn start(directory: &Path, refusal: Refusal) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let certificate = parameters.self_signed(&key).unwrap();
@@ -43,7 +51,7 @@ impl Authority {
         let router = Router::new()
             .route("/directory", get(async move || Json(directory)))
             .route("/nonce", get(async || [("replay-nonce", "AAAA")]))
-            .fallback(refuse);
+            .fallback(async move || refuse(refusal));
         let service_for = move |_| TowerToHyperService::new(router.clone());
         http_server::serve_connections("acme", listener, Some(acceptor), &HttpLimits::default(), &tasks, service_for);
         Self { directory_url, ca_file, tasks }
@@ -54,8 +62,15 @@ impl Authority {
     }
 }
 
+fn refuse(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::RateLimit => too_many().into_response(),
+        Refusal::OutOfOrder => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 /// The answer to a request of an account that has made too many (RFC 8555 §6.6).
-async fn refuse() -> impl IntoResponse {
+fn too_many() -> impl IntoResponse {
     let problem = serde_json::json!({
         "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many new orders recently", "status": 429,
     });

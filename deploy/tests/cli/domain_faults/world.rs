@@ -18,7 +18,7 @@ use verge_origin::{AuthoritySettings, Config, Origin};
 use verge_protocol::NameServerName;
 use verge_protocol::api::{Domain, IssuedToken};
 
-use super::authority::Authority;
+use super::authority::{Authority, Refusal};
 use super::programs::{self, Program};
 use crate::world::{Ran, verge};
 
@@ -51,10 +51,10 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn start(zones: &[Zone]) -> Self {
+    pub(super) async fn start(zones: &[Zone], refusal: Refusal) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        let authority = Authority::start(path).await;
+        let authority = Authority::start(path, refusal).await;
         let dns_port = free_port(&[NS_1, NS_2, FLEET]);
         let resolver = SocketAddr::from((RESOLVER, free_port(&[RESOLVER])));
         // The authority tells the time.
