@@ -16,7 +16,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use ipnet::IpNet;
-use verge_daemon::http_server::{HttpLimits, serve_connections};
+use verge_daemon::http_server::{HttpLimits, TrustedProxies, serve_connections};
 use verge_daemon::tls::{Certificate, Certificates, Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Tasks, listen};
 
@@ -50,7 +50,7 @@ fn fields() -> HeaderMap {
 fn unlimited() -> HttpLimits {
     HttpLimits {
         connections: 20_000,
-        trusted_proxies: [IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST))].into(),
+        trusted_proxies: TrustedProxies::new([IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST))]),
         requests: u32::MAX,
         header_timeout: Duration::from_mins(10),
         ..HttpLimits::default()

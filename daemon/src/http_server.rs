@@ -24,6 +24,7 @@ mod places;
 mod request_targets;
 mod response_end;
 mod tracked;
+mod trusted_proxies;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -47,12 +48,14 @@ use self::deadlines::Due;
 use self::places::Places;
 use self::request_targets::RequestTargets;
 use self::tracked::{TrackedService, TrackedStream};
+use crate::open_files;
 use crate::tasks::Tasks;
 use crate::tls::{TlsAcceptor, TlsSession};
 
 pub use self::limits::{HttpLimits, HttpLimitsError, RawHttpLimits};
 pub use self::request_targets::TARGET_MAX;
 pub use self::response_end::{ObservedBy, ResponseEnd, ResponseObserver};
+pub use self::trusted_proxies::TrustedProxies;
 
 /// A connection, as the service of its requests sees it.
 #[derive(Debug)]
@@ -95,9 +98,10 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let connections = tasks.clone();
+    let limits = within_open_files(name, limits.clone());
     let places = Places::new(limits.clone());
     let clients = Clients(Arc::clone(&places));
-    let limits = Arc::new(limits.clone());
+    let limits = Arc::new(limits);
     let accept = async move {
         loop {
             match listener.accept().await {
@@ -125,9 +129,10 @@ where
                     });
                     let _ = occupant.abort.set(task.abort_handle());
                 }
-                // Usually out of file descriptors: retrying at once would spin.
+                // Usually out of file descriptors, of the process or of the machine: retrying at once would spin.
                 Err(error) => {
-                    tracing::warn!(listener = name, %error, "failed to accept a connection");
+                    let closed = places.vacate();
+                    tracing::warn!(listener = name, closed, %error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -136,6 +141,15 @@ where
     let draining = tasks.draining().clone();
     drop(tasks.spawn(name, draining.run_until_cancelled_owned(accept)));
     clients
+}
+
+/// The limits with no more connections than the process may have files open for.
+fn within_open_files(listener: &'static str, limits: HttpLimits) -> HttpLimits {
+    let (wanted, connections) = (limits.connections, open_files::connections_max(limits.connections));
+    if connections < wanted {
+        tracing::warn!(listener, wanted, connections, "fewer connections: a quarter of the open files (`LimitNOFILE`)");
+    }
+    HttpLimits { connections, ..limits }
 }
 
 /// The clients of a listener.

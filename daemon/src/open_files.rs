@@ -15,6 +15,17 @@ pub fn raise_limit() -> Option<u64> {
     }
 }
 
+/// How many connections a listener of this process may have that is to have `wanted`: a quarter of the limit, so that some other listeners have
+/// as many, and files can be opened whatever the number of connections.
+pub(crate) fn connections_max(wanted: usize) -> usize {
+    within(wanted, getrlimit(Resource::Nofile).current)
+}
+
+fn within(wanted: usize, limit: Option<u64>) -> usize {
+    let quarter = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 4).unwrap_or(usize::MAX));
+    wanted.min(quarter.max(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +35,12 @@ mod tests {
         let raised = raise_limit();
         assert_eq!(getrlimit(Resource::Nofile).current, raised);
         assert_eq!(raise_limit(), raised);
+    }
+
+    #[test]
+    fn listener_has_at_most_a_quarter_of_the_open_files() {
+        for (limit, connections) in [(None, 10_000), (Some(65_536), 10_000), (Some(1024), 256), (Some(2), 1)] {
+            assert_eq!(within(10_000, limit), connections);
+        }
     }
 }

@@ -21,7 +21,7 @@ use http::{HeaderValue, Request, StatusCode, Version};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use verge_daemon::Clock;
-use verge_daemon::http_server::{ObservedBy, ResponseEnd, ResponseObserver};
+use verge_daemon::http_server::{ObservedBy, ResponseEnd, ResponseObserver, TrustedProxies};
 use verge_protocol::{ChannelName, Timestamp};
 
 use self::line::Line;
@@ -42,6 +42,7 @@ pub(crate) struct AccessLog(Arc<Shared>);
 struct Shared {
     queue: Arc<Queue>,
     format: AccessLogFormat,
+    trusted_proxies: TrustedProxies,
     clock: Clock,
 }
 
@@ -52,20 +53,25 @@ impl Drop for Shared {
 }
 
 impl AccessLog {
-    /// Opens the log, with the counter of lines that are dropped.
-    pub(crate) fn open(config: &AccessLogConfig, clock: Clock, dropped: Counter) -> io::Result<(Self, Writer)> {
+    /// Opens the log, with the counter of lines that are dropped. What `trusted_proxies` say of the addresses of their clients is believed.
+    pub(crate) fn open(
+        config: &AccessLogConfig,
+        trusted_proxies: TrustedProxies,
+        clock: Clock,
+        dropped: Counter,
+    ) -> io::Result<(Self, Writer)> {
         let queue = Arc::new(Queue::new(QUEUE_BYTES, dropped));
         let writer = Writer::start(Arc::clone(&queue), Output::open(&config.destination)?)?;
-        Ok((Self(Arc::new(Shared { queue, format: config.format, clock })), writer))
+        Ok((Self(Arc::new(Shared { queue, format: config.format, trusted_proxies, clock })), writer))
     }
 
-    /// The entry of a request that begins, over TLS of this version.
-    pub(crate) fn begin<B>(&self, request: &Request<B>, remote: IpAddr, tls: Option<&'static str>) -> OpenEntry {
+    /// The entry of a request that begins, on a connection from `peer`, over TLS of this version.
+    pub(crate) fn begin<B>(&self, request: &Request<B>, peer: IpAddr, tls: Option<&'static str>) -> OpenEntry {
         OpenEntry(Some(Box::new(Entry {
             log: self.clone(),
             time: self.0.clock.now(),
             begun: Instant::now(),
-            remote: remote.to_canonical(),
+            remote: self.0.trusted_proxies.client(peer, request.headers()),
             tls,
             version: request.version(),
             fields: RequestFields::of(request),

@@ -22,7 +22,7 @@ use verge_daemon::{Clock, Tasks};
 
 use crate::access_log::{self, AccessLog};
 use crate::cache::BlobCache;
-use crate::config::{AccessLogConfig, Config, LogDestination};
+use crate::config::{Config, LogDestination};
 use crate::follow::FeedTasks;
 use crate::metrics::{GaugeValues, Gauges, Metrics};
 use crate::readiness::{ProblemKind, ReadinessCheck};
@@ -98,7 +98,7 @@ impl Edge {
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
-        let (access_log, log_writer) = open_access_log(config.access_log.as_ref(), &clock, &metrics)?.unzip();
+        let (access_log, log_writer) = open_access_log(&config, &clock, &metrics)?.unzip();
         let (store, last_seen) = open_store(&config, clock.clone(), metrics.clone()).await?;
         let store = Store::new(store, tasks.clone());
         let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
@@ -266,14 +266,15 @@ async fn open_store(config: &Config, clock: Clock, metrics: Metrics) -> Result<(
 
 /// Opens the access log, if there is one.
 fn open_access_log(
-    config: Option<&AccessLogConfig>,
+    config: &Config,
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Option<(AccessLog, access_log::Writer)>, BindError> {
-    let Some(config) = config else { return Ok(None) };
-    let opened = AccessLog::open(config, clock.clone(), metrics.access_log_dropped_lines.clone());
-    opened.map(Some).map_err(|error| {
-        let destination = match &config.destination {
+    let Some(log) = &config.access_log else { return Ok(None) };
+    let trusted_proxies = config.limits.trusted_proxies.clone();
+    let dropped = metrics.access_log_dropped_lines.clone();
+    AccessLog::open(log, trusted_proxies, clock.clone(), dropped).map(Some).map_err(|error| {
+        let destination = match &log.destination {
             LogDestination::Stdout => "on standard output".to_owned(),
             LogDestination::File(path) => path.display().to_string(),
         };

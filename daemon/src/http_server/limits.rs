@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use super::trusted_proxies::TrustedProxies;
 
 /// Limits of a listener.
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub struct HttpLimits {
     /// closed.
     pub connections_per_address: usize,
     /// Proxies, whose connections are those of many clients: no limit of an address is for them.
-    pub trusted_proxies: Arc<[IpNet]>,
+    pub trusted_proxies: TrustedProxies,
     /// TLS handshakes a second of one address, as for [`Self::connections_per_address`], after a burst of a few seconds; beyond it they wait.
     pub handshakes_per_second: NonZeroU32,
     /// Requests on one connection; then it is closed once they, and those that were read together with the last, are answered.
@@ -42,9 +43,7 @@ impl HttpLimits {
     /// The address for which what is said of an address counts, for a connection from `peer`: the IPv4 address, or the first of the `/56` of an
     /// IPv6 address, which is what one customer of a provider has. `None` for [`Self::trusted_proxies`].
     pub fn limited(&self, peer: IpAddr) -> Option<IpAddr> {
-        let peer = peer.to_canonical();
-        let is_trusted = self.trusted_proxies.iter().any(|proxies| proxies.contains(&peer));
-        (!is_trusted).then(|| match peer {
+        (!self.trusted_proxies.contains(peer)).then(|| match peer.to_canonical() {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 72 << 72).into(),
             address @ IpAddr::V4(_) => address,
         })
@@ -56,7 +55,7 @@ impl Default for HttpLimits {
         Self {
             connections: 10_000,
             connections_per_address: 256,
-            trusted_proxies: Arc::default(),
+            trusted_proxies: TrustedProxies::default(),
             handshakes_per_second: const { NonZeroU32::new(50).unwrap() },
             requests: 10_000,
             header_timeout: Duration::from_secs(30),
@@ -102,12 +101,13 @@ impl TryFrom<RawHttpLimits> for HttpLimits {
         };
         let default = Self::default();
         let seconds = |set: Option<NonZeroU64>, default| set.map_or(default, |set| Duration::from_secs(set.get()));
+        let networks: Vec<IpNet> = raw.trusted_proxies.into_iter().map(network).collect::<Result<_, _>>()?;
         Ok(Self {
             connections: raw.connections.map_or(default.connections, NonZeroUsize::get),
             connections_per_address: raw
                 .connections_per_address
                 .map_or(default.connections_per_address, NonZeroUsize::get),
-            trusted_proxies: raw.trusted_proxies.into_iter().map(network).collect::<Result<_, _>>()?,
+            trusted_proxies: TrustedProxies::new(networks),
             handshakes_per_second: raw.handshakes_per_second.unwrap_or(default.handshakes_per_second),
             requests: raw.requests_per_connection.map_or(default.requests, NonZeroU32::get),
             header_timeout: seconds(raw.header_timeout_seconds, default.header_timeout),
@@ -133,8 +133,9 @@ mod tests {
         let limits = limits(text).unwrap();
         assert_eq!((limits.connections, limits.write_timeout), (5, Duration::from_secs(7)));
         assert_eq!(limits.connections_per_address, HttpLimits::default().connections_per_address);
-        let trusted: Vec<String> = limits.trusted_proxies.iter().map(ToString::to_string).collect();
-        assert_eq!(trusted, ["10.0.0.0/8", "::1/128"]);
+        for (address, is_trusted) in [("10.1.2.3", true), ("::1", true), ("11.0.0.1", false), ("::2", false)] {
+            assert_eq!(limits.trusted_proxies.contains(address.parse().unwrap()), is_trusted, "{address}");
+        }
     }
 
     #[test]

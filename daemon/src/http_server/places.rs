@@ -86,6 +86,14 @@ impl Places {
         Place { places: Arc::clone(self), address, is_limited: limited.is_some(), occupant }
     }
 
+    /// Ends one in [`VACATED`] of the connections, those that have done nothing for the longest time, since no other can be accepted. Returns how
+    /// many.
+    pub(super) fn vacate(&self) -> usize {
+        let mut taken = self.lock();
+        let count = taken.count.div_ceil(VACATED);
+        taken.vacate(count)
+    }
+
     /// Ends one in [`VACATED`] of the connections of whose responses one has waited for the client for `stalled_for`, the longest first.
     pub(super) fn relieve(&self, stalled_for: Duration) {
         let mut taken = self.lock();
@@ -161,6 +169,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::super::in_flight::InFlight;
+    use super::super::trusted_proxies::TrustedProxies;
     use super::*;
     use crate::Tasks;
 
@@ -172,7 +181,7 @@ mod tests {
 
     impl Listener {
         fn new(connections: usize, connections_per_address: usize) -> Self {
-            let trusted_proxies = Arc::new(["10.0.0.0/8".parse().unwrap()]);
+            let trusted_proxies = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
             let limits = HttpLimits { connections, connections_per_address, trusted_proxies, ..HttpLimits::default() };
             Self { places: Places::new(limits), tasks: Tasks::default() }
         }

@@ -88,6 +88,8 @@ impl BuiltinResponse {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        // For every header that a response may have, so that the map never grows.
+        headers.reserve(16);
         headers.insert(header::CACHE_CONTROL, self.cache_control);
         if let Some(media_type) = self.media_type {
             headers.insert(header::CONTENT_TYPE, media_type);

@@ -129,12 +129,14 @@ async fn combined_line_is_as_other_servers_write_it() {
     let world = demo(log.config(AccessLogFormat::Combined)).await;
     let agent = "a\" 200 0 \"-\" \"\\";
     world.get("demo.localhost", "/").header("user-agent", agent).send().await.unwrap().bytes().await.unwrap();
-    world.get("demo.localhost", "/none?a").send().await.unwrap().bytes().await.unwrap();
+    let proxied = world.get("demo.localhost", "/none?a").header("x-forwarded-for", "192.0.2.1, 2001:db8::7");
+    proxied.send().await.unwrap().bytes().await.unwrap();
     let lines = log.lines(2).await;
     let (start, rest) = lines[0].split_once('[').unwrap();
     let (time, rest) = rest.split_once(']').unwrap();
     assert_eq!((start, time.len(), &time[20..]), ("127.0.0.1 - - ", 26, " +0000"));
     assert_eq!(rest, " \"GET / HTTP/1.1\" 200 5 \"-\" \"a\\x22 200 0 \\x22-\\x22 \\x22\\x5C\"");
+    assert!(lines[1].starts_with("2001:db8::7 - - ["), "what comes before is the client's own: {}", lines[1]);
     assert!(lines[1].contains("] \"GET /none?a HTTP/1.1\" 404 ") && lines[1].ends_with(" \"-\" \"-\""), "{}", lines[1]);
     world.stop().await;
 }

@@ -7,6 +7,7 @@ use reqwest::{Client, RequestBuilder};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use verge_daemon::http_server::{HttpLimits, TrustedProxies};
 use verge_daemon::{Clock, Secret};
 use verge_edge::config::{AccessLogConfig, ByteSize};
 use verge_edge::{Config, Edge};
@@ -42,11 +43,14 @@ impl World {
         Self { origin, edge, directory, clock, reader, disk_cache }
     }
 
-    /// A cold edge with an access log.
+    /// A cold edge with an access log, which trusts a proxy in front of it.
     pub(super) async fn with_access_log(access_log: AccessLogConfig) -> Self {
         let origin = FakeOrigin::start().await;
         let (directory, disk_cache, clock) = (tempfile::tempdir().unwrap(), ByteSize(0), Clock::system());
-        let logged = Config { access_log: Some(access_log), ..config(&origin, &directory, disk_cache) };
+        let trusted_proxies = TrustedProxies::new(["127.0.0.0/8".parse().unwrap()]);
+        let config = config(&origin, &directory, disk_cache);
+        let limits = HttpLimits { trusted_proxies, ..config.limits };
+        let logged = Config { access_log: Some(access_log), limits, ..config };
         let edge = Edge::bind_with_clock(logged, clock.clone()).await.unwrap();
         let reader = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         Self { origin, edge, directory, clock, reader, disk_cache }
