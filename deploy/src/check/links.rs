@@ -81,7 +81,7 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// One line for each link that leads nowhere at any host.
+    /// One line for each link that leads nowhere at any host that answers it.
     pub(super) fn warnings(self) -> Vec<String> {
         let paths = self.build.files.keys().map(SitePath::as_str);
         let spellings: HashMap<String, &str> = paths.map(|path| (path.to_lowercase(), path)).collect();
@@ -101,18 +101,32 @@ impl<'a> Links<'a> {
         self.faults.into_iter().map(line).collect()
     }
 
-    /// Why a link is of no use, if it is at every host.
+    /// Why a link is of no use, if it is at every host. One that another host than the first redirects to another site, as to the domain that
+    /// readers are to use, is not known to be of use there.
     fn fault(&mut self, target: &str, use_: LinkUse) -> Option<Fault> {
         let mut fault = None;
-        for host in &mut self.hosts {
+        for (index, host) in self.hosts.iter_mut().enumerate() {
             let model = host.model.get_or_insert_with(|| model(&host.url, self.build, self.site));
-            fault = Some(request(&host.url, model, target, use_)?);
+            match request(&host.url, model, target, use_) {
+                Some(Found::Fault(found)) => fault = Some(found),
+                Some(Found::Elsewhere) if index > 0 => {}
+                Some(Found::Elsewhere | Found::Answer) | None => return None,
+            }
         }
         fault
     }
 }
 
-fn request(root: &Url, model: &HostModel, target: &str, use_: LinkUse) -> Option<Fault> {
+/// Where a link leads to.
+enum Found {
+    Answer,
+    /// Another site, of which nothing is known.
+    Elsewhere,
+    Fault(Fault),
+}
+
+/// Follows a link at the host of `root`. `None`: it is none that can be requested.
+fn request(root: &Url, model: &HostModel, target: &str, use_: LinkUse) -> Option<Found> {
     let destination = match use_ {
         LinkUse::Page => "document",
         LinkUse::Frame => "iframe",
@@ -127,13 +141,15 @@ fn request(root: &Url, model: &HostModel, target: &str, use_: LinkUse) -> Option
         if !answer.status.is_redirection() {
             // A password is no fault.
             let is_missing = answer.status.as_u16() >= 400 && answer.status.as_u16() != 401;
-            return is_missing.then_some(Fault::Missing);
+            return Some(if is_missing { Found::Fault(Fault::Missing) } else { Found::Answer });
         }
         let location = answer.headers.get(LOCATION)?.to_str().ok()?;
-        // Where another site answers, there is no fault of this one.
-        url = url.join(location).ok().filter(|next| next.host() == root.host())?;
+        url = match url.join(location).ok().filter(|next| next.host() == root.host()) {
+            Some(next) => next,
+            None => return Some(Found::Elsewhere),
+        };
     }
-    Some(Fault::Redirects)
+    Some(Found::Fault(Fault::Redirects))
 }
 
 /// A file with the path of a URL, but for case.

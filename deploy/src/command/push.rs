@@ -13,7 +13,7 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::human;
-use crate::project::{BuildDir, NamedSite, Project};
+use crate::project::{BuildDir, Link, NamedSite, Project};
 use crate::push::Push;
 use crate::upload::RetryPolicy;
 
@@ -26,7 +26,9 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     let shown = display_path(&dir.path, &environment.current_dir);
     let target = target::find(arguments, &project.settings, environment, &dir.path).await?;
     let is_confirmed = linking::confirm_site(&named, &client, context).await?;
+    // A directory that is pushed by force once, such as one of sources, is not the project's from now on.
     let link = project.link(&named, &dir.path);
+    let link = link.map(|link| Link { dir: link.dir.filter(|_| !arguments.scan.force), ..link });
     let link = link.filter(|link| linking::may_link(link, &named, is_confirmed, context));
     let NamedSite { site, .. } = &named;
     match &dir.reason {

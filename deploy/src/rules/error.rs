@@ -13,6 +13,8 @@ pub(super) enum RuleError {
     NoTarget,
     #[error("invalid status `{0}`: expected a number, with `!` if files at the path do not count")]
     Status(String),
+    #[error("invalid status `{0}`: expected a number; with `force = true`, files at the path do not count")]
+    TableStatus(String),
     #[error("`{0}` is no parameter of the query: expected `name=value`")]
     Parameter(String),
     #[error("parameter `{0}` is named twice")]
@@ -71,6 +73,7 @@ impl RuleError {
             | Self::PasswordLimit(_) => true,
             Self::NoTarget
             | Self::Status(_)
+            | Self::TableStatus(_)
             | Self::Parameter(_)
             | Self::DuplicateParameter(_)
             | Self::Condition(_)

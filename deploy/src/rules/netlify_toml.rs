@@ -114,8 +114,9 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     if let Some(keys) = keys {
         let ignored = keys.ignored();
         if !ignored.is_empty() {
-            let (concern, are) = if ignored.len() == 1 { ("concerns", "is") } else { ("concern", "are") };
-            rules.warnings.push((None, format!("{} {concern} building, and {are} ignored", ignored.join(", "))));
+            let are = if ignored.len() == 1 { "is" } else { "are" };
+            let why = "a push neither builds nor runs functions";
+            rules.warnings.push((None, format!("{} {are} ignored: {why}", ignored.join(", "))));
         }
         if let Some(line) = keys.unpretty_urls() {
             let hint = "pages have one address each, unless verge.toml has `html = \"keep\"`";
@@ -211,7 +212,7 @@ fn to_redirect(table: RedirectTable, at: usize) -> Result<Redirect, (usize, Rule
     let at_status = table.status.as_ref().map_or(at, |status| status.span().start);
     let status = match table.status.map(|status| status.into_inner().into_text()) {
         None => DEFAULT_STATUS,
-        Some(text) => text.parse().map_err(|_| (at_status, RuleError::Status(text)))?,
+        Some(text) => text.parse().map_err(|_| (at_status, RuleError::TableStatus(text)))?,
     };
     let query = table.query.into_iter().map(|(name, value)| (name, value.into_text()));
     let to = table.to.as_ref().map(|to| to.get_ref().as_str());
@@ -327,7 +328,7 @@ mod tests {
         assert!(!rules.headers.errors.iter().any(|(_, error)| error.is_of_password()));
         for table in ["build", "context", "dev", "functions", "edge_functions", "images", "template", "Settings"] {
             let text = parsed(&format!("[{table}.x]\ny = 1\n"));
-            assert!(text.ends_with("concerns building, and is ignored") && !text.contains("error"), "{table}: {text}");
+            assert!(text.contains(" is ignored: ") && !text.contains("error"), "{table}: {text}");
         }
     }
 
@@ -350,14 +351,17 @@ mod tests {
             assert!(parsed(text).lines().any(|line| line == expected), "{text}: {}", parsed(text));
         }
         for text in ["[build.processing.html]\npretty_urls = true\n", "[build.processing]\npretty_urls = false\n"] {
-            assert_eq!(parsed(text), "None: warning: build.processing concerns building, and is ignored");
+            assert_eq!(
+                parsed(text),
+                "None: warning: build.processing is ignored: a push neither builds nor runs functions"
+            );
         }
     }
 
     #[test]
     fn spa_fallback_is_ignored_and_said() {
         let text = parsed("[dev]\nx = 1\n[build]\nbase = \"x\"\n");
-        assert_eq!(text, "None: warning: dev concerns building, and is ignored");
+        assert_eq!(text, "None: warning: dev is ignored: a push neither builds nor runs functions");
         let text = parsed("\n  spa_fallback = true\n");
         assert_eq!(
             text,

@@ -177,6 +177,18 @@ async fn links_are_right_where_a_rule_answers_for_them() {
 }
 
 #[tokio::test]
+async fn host_that_redirects_to_the_domain_for_readers_answers_no_link() {
+    let world = World::new().await;
+    world.write("dist/index.html", "<a href=/missing>a</a><a href=/elsewhere>b</a>");
+    world.write(
+        "dist/_redirects",
+        "https://www.example.com/* https://example.com/:splat 301!\n/elsewhere https://a.example/ 301\n",
+    );
+    let warnings = check(&world, &["--json"]).await.ended(Exit::Success).json()["warnings"].clone();
+    assert_eq!(warnings, serde_json::json!(["`/missing` leads nowhere: linked from index.html"]));
+}
+
+#[tokio::test]
 async fn project_without_a_name_is_checked_too() {
     let world = World::new().await;
     std::fs::remove_file(world.path().join("package.json")).unwrap();

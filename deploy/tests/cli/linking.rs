@@ -205,6 +205,15 @@ async fn unbuilt_sources_are_not_pushed() {
         ran.stderr
     );
     assert_eq!(releases(&world, "new"), 0);
+    // By force once, and the next push looks for the output of a build again.
+    let arguments = ["push", ".", "--force", "--site", "new"];
+    let ran = verge_answering(world.path(), &world.origin.url, TOKEN, &arguments, Some("\n")).await;
+    let ran = ran.ended(Exit::Success);
+    assert!(ran.stderr.contains("Write `site = \"new\"` to verge.toml"), "{}", ran.stderr);
+    assert!(settings(&world, "verge.toml").unwrap().ends_with("\nsite = \"new\"\n"));
+    world.write("dist/index.html", "<!doctype html>");
+    let ran = world.verge(&["push"]).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("pushing dist to new"), "{}", ran.stderr);
 }
 
 #[tokio::test]

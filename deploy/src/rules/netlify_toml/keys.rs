@@ -90,7 +90,7 @@ impl<'text> Keys<'text> {
         Some(Self { lines, root: DeTable::parse(text).ok()?.into_inner() })
     }
 
-    /// Those that concern building and are ignored, in order.
+    /// Those that are ignored, in order.
     pub(super) fn ignored(&self) -> Vec<String> {
         let build = self.root.iter().find(|(key, _)| key.get_ref() == "build");
         let of_build = build.and_then(|(_, value)| value.get_ref().as_table()).into_iter().flatten();
