@@ -147,7 +147,7 @@ where
 fn within_open_files(listener: &'static str, limits: HttpLimits) -> HttpLimits {
     let (wanted, connections) = (limits.connections, open_files::connections_max(limits.connections));
     if connections < wanted {
-        tracing::warn!(
+        tracing::info!(
             listener,
             wanted,
             connections,

@@ -36,7 +36,9 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         }
         Problem::ApiCertificate { .. } => "mend the files of `api_certificate`: they are reloaded when they change",
         Problem::CertificatesOverdue { .. } => "see `verge certs`, and `verge domains check` for domains of sites",
-        Problem::DomainsWithoutCertificate { .. } => "`verge domains check DOMAIN` says what to change in DNS",
+        Problem::DomainsWithoutCertificate { .. } => {
+            "`verge domains check DOMAIN` says what to do, `verge certs` when it is ordered"
+        }
         Problem::EdgeCertificates { .. } => {
             "`/healthz` of that edge says more; where it has no valid certificate instead, name servers direct readers to other edges"
         }

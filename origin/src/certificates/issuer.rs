@@ -38,10 +38,20 @@ pub(crate) struct Issuer {
     authorities: Vec<Authority>,
     caa_issuers: CaaIssuers,
     windows: RenewalWindows,
-    /// Until when an authority gets no order, by its directory.
-    paused: Mutex<HashMap<String, Timestamp>>,
+    /// The authorities that get no order, by directory.
+    paused: Mutex<HashMap<String, Pause>>,
     /// The orders whose outcome the origin could not record, by certificate. An authority that issues one after the other would soon refuse.
     not_recorded: Mutex<HashMap<DomainName, Failures>>,
+}
+
+/// An authority has refused an order because of a rate limit, which may be one of all orders.
+#[derive(Clone, Copy, Default)]
+struct Pause {
+    since: Timestamp,
+    /// It gets no other order before.
+    until: Timestamp,
+    /// It has asked to wait so long.
+    asked_until: Timestamp,
 }
 
 /// The outcome of an order could not be recorded.
@@ -232,7 +242,7 @@ impl Issuer {
     /// The domains of sites whose certificates wait because an authority limits orders.
     pub(crate) async fn rate_limited_domains(&self) -> Result<BTreeMap<DomainName, RateLimit>, StoreError> {
         let (now, mut domains) = (self.now(), BTreeMap::new());
-        let is_paused = self.paused().values().any(|until| *until > now);
+        let is_paused = self.paused().values().any(|pause| pause.until > now);
         if !is_paused && !self.orders.database.issuances().await?.values().any(|row| row.retry_after > now) {
             return Ok(domains);
         }
@@ -248,20 +258,27 @@ impl Issuer {
 
     /// What is wrong with a certificate, for a person to read.
     fn problem(&self, known: &Known, wanted: &Wanted) -> Option<String> {
-        let rows = self.authorities.iter().filter_map(|authority| {
-            let row = known.issuance(&wanted.domain, authority)?;
-            Some((authority.directory(), row, row.problem.as_deref()?))
+        let limit = self.rate_limit(known, &self.orderable(known, wanted)).map(|limit| limit.to_string());
+        let text = limit.or_else(|| {
+            let (directory, row) = self.last_failed(known, wanted)?;
+            Some(self.failure(directory, row))
         });
-        let last = rows.max_by_key(|(_, row, _)| row.last_failure);
-        let limit = || Some(self.rate_limit(known, &self.orderable(known, wanted))?.to_string());
-        let text = match last {
-            Some((directory, row, problem)) => limit().filter(|_| row.retry_after > self.now()).or_else(|| {
-                let is_only_one = self.authorities.len() == 1;
-                Some(if is_only_one { problem.to_owned() } else { format!("{directory}: {problem}") })
-            }),
-            None => limit(),
-        };
         known.problem(wanted, text.as_deref())
+    }
+
+    /// The authority at which the last order failed, if no certificate was issued since.
+    fn last_failed<'a>(&'a self, known: &'a Known, wanted: &Wanted) -> Option<(&'a str, &'a IssuanceRow)> {
+        let rows = self.authorities.iter().filter_map(|authority| {
+            let row = known.issuance(&wanted.domain, authority).filter(|row| row.problem.is_some())?;
+            Some((authority.directory(), row))
+        });
+        rows.max_by_key(|(_, row)| row.last_failure)
+    }
+
+    /// Why an order failed, with the authority if there are several.
+    fn failure(&self, directory: &str, row: &IssuanceRow) -> String {
+        let problem = row.problem.as_deref().unwrap_or_default();
+        if self.authorities.len() == 1 { problem.to_owned() } else { format!("{directory}: {problem}") }
     }
 
     /// Why a certificate that is due is not ordered when and where it would be if no authority had asked to wait. `None` if it is.
@@ -275,7 +292,7 @@ impl Issuer {
         let (_, without) = plan::next_order(wanted, current.as_ref(), &unlimited, now);
         let authority = self.authorities.get(without)?;
         let own = failures[without].limited_until(now);
-        let until = own.max(self.paused_until(authority));
+        let until = own.max(self.pause(authority).until);
         let (next_order, next) = self.next_order(known, wanted);
         let is_delayed = next != without || next_order == until;
         if until <= now || !is_delayed {
@@ -287,6 +304,10 @@ impl Issuer {
             directory: authority.directory().to_owned(),
             until,
             reason: problem.unwrap_or_else(|| "it has asked to wait".to_owned()),
+            other_failure: self
+                .last_failed(known, wanted)
+                .filter(|(directory, _)| *directory != authority.directory() || own <= now)
+                .map(|(directory, row)| self.failure(directory, row)),
             next_order: (next_order > now).then_some(next_order),
             next_directory: self.authorities.get(next)?.directory().to_owned(),
         })
@@ -372,18 +393,28 @@ impl Issuer {
         let (now, current) = (self.now(), self.current(known, wanted));
         let not_recorded = self.not_recorded().get(&wanted.domain).copied().unwrap_or_default();
         let (at, index) = plan::next_order(wanted, current.as_ref(), &self.failures(known, wanted), now);
-        let paused_until = self.authorities.get(index).map_or_else(Timestamp::default, |next| self.paused_until(next));
-        (at.max(paused_until).max(not_recorded.next(&wanted.domain, now)), index)
+        let pause = self.authorities.get(index).map_or_else(Pause::default, |next| self.pause(next));
+        (at.max(pause.until).max(not_recorded.next(&wanted.domain, now)), index)
     }
 
-    /// The failed orders of a certificate, at each authority.
+    /// The failed orders of a certificate, at each authority. Where there are several, one that has asked to wait for longer than a pause, when
+    /// it refused another certificate, counts as if it had refused this one: another need not wait for it.
     fn failures(&self, known: &Known, wanted: &Wanted) -> Vec<Failures> {
-        let at = |authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
+        let at = |authority| {
+            let failed = known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
+            let Pause { since, until, asked_until } = self.pause(authority);
+            let is_long = self.authorities.len() > 1 && until > self.now() && asked_until > until;
+            if is_long && failed.count == 0 && failed.not_before < asked_until {
+                Failures { first: since, not_before: asked_until, ..failed }
+            } else {
+                failed
+            }
+        };
         self.authorities.iter().map(at).collect()
     }
 
-    /// Until when an authority gets no order of any certificate.
-    fn paused_until(&self, authority: &Authority) -> Timestamp {
+    /// Whether an authority gets no order of any certificate, and until when.
+    fn pause(&self, authority: &Authority) -> Pause {
         self.paused().get(authority.directory()).copied().unwrap_or_default()
     }
 
@@ -456,7 +487,8 @@ impl Issuer {
         let directory = authority.directory();
         let retry_after = match error {
             OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
-                let pause = self.now().after(PAUSE_MAX).min(*until);
+                let since = self.now();
+                let pause = Pause { since, until: since.after(PAUSE_MAX).min(*until), asked_until: *until };
                 self.paused().insert(directory.to_owned(), pause);
                 Some(*until)
             }
@@ -488,7 +520,7 @@ impl Issuer {
         self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn paused(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+    fn paused(&self) -> MutexGuard<'_, HashMap<String, Pause>> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

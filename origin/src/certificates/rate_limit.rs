@@ -13,6 +13,8 @@ pub(crate) struct RateLimit {
     pub(super) until: Timestamp,
     /// What it said.
     pub(super) reason: String,
+    /// Why the last order failed, if not because of this limit.
+    pub(super) other_failure: Option<String>,
     /// When the certificate is ordered next; `None`: at once.
     pub(super) next_order: Option<Timestamp>,
     /// From which authority: that may be another one.
@@ -22,9 +24,9 @@ pub(crate) struct RateLimit {
 /// On one line.
 impl fmt::Display for RateLimit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { directory, until, reason, .. } = self;
-        if let Some(next) = self.asked_next() {
-            write!(formatter, "{next}; ")?;
+        let Self { directory, until, reason, other_failure, .. } = self;
+        for part in other_failure.iter().chain(&self.asked_next()) {
+            write!(formatter, "{part}; ")?;
         }
         write!(formatter, "rate-limited by {directory} until {until}: {reason}")
     }
@@ -40,7 +42,7 @@ impl RateLimit {
             wanted: format!("no further order before {}{next}", self.until),
             server: self.directory,
             record: format!("certificate of {domain}"),
-            seen: self.reason,
+            seen: [Some(self.reason), self.other_failure].into_iter().flatten().collect::<Vec<_>>().join("; "),
             until: self.next_order,
         }
     }
@@ -66,16 +68,20 @@ mod tests {
             directory,
             until: Timestamp(3_600_000),
             reason: "too many orders".to_owned(),
+            other_failure: None,
             next_order: Some(Timestamp(3_600_000)),
         };
         let limited = "rate-limited by https://a.example/directory until 1970-01-01T01:00:00Z: too many orders";
         assert_eq!(alone.to_string(), limited);
         let next_directory = "https://b.example/directory".to_owned();
-        let other = RateLimit { next_order: Some(Timestamp(600_000)), next_directory, ..alone.clone() };
+        let other_failure = Some("https://b.example/directory: HTTP 500".to_owned());
+        let next_order = Some(Timestamp(600_000));
+        let other = RateLimit { other_failure, next_order, next_directory, ..alone.clone() };
         let next = "https://b.example/directory is asked next, at 1970-01-01T00:10:00Z";
-        assert_eq!(other.to_string(), format!("{next}; {limited}"));
+        assert_eq!(other.to_string(), format!("https://b.example/directory: HTTP 500; {next}; {limited}"));
         let domain = "www.example.com".parse().unwrap();
         let (alone, other) = (alone.finding(&domain), other.finding(&domain));
+        assert_eq!(other.seen, "too many orders; https://b.example/directory: HTTP 500");
         assert_eq!(
             (&*alone.wanted, alone.until),
             ("no further order before 1970-01-01T01:00:00Z", Some(Timestamp(3_600_000)))
