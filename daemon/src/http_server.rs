@@ -129,9 +129,9 @@ where
                     });
                     let _ = occupant.abort.set(task.abort_handle());
                 }
-                // Usually out of file descriptors, of the process or of the machine: retrying at once would spin.
+                // Usually out of file descriptors: retrying at once would spin.
                 Err(error) => {
-                    let closed = places.vacate();
+                    let closed = if open_files::is_out_of_files(&error) { places.vacate() } else { 0 };
                     tracing::warn!(listener = name, closed, %error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }

@@ -1,5 +1,6 @@
 //! The limit of open files and connections of this process.
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit (`RLIMIT_NOFILE`) to the hard one: the usual 1,024 is too low for a server, which at the limit could not open
@@ -19,6 +20,11 @@ pub fn raise_limit() -> Option<u64> {
 /// as many, and files can be opened whatever the number of connections.
 pub(crate) fn connections_max(wanted: usize) -> usize {
     within(wanted, getrlimit(Resource::Nofile).current)
+}
+
+/// Whether no file could be opened because this process has as many open as it may have.
+pub(crate) fn is_out_of_files(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::MFILE.raw_os_error())
 }
 
 fn within(wanted: usize, limit: Option<u64>) -> usize {

@@ -101,16 +101,16 @@ impl<'a> Links<'a> {
         self.faults.into_iter().map(line).collect()
     }
 
-    /// Why a link is of no use, if it is at every host. One that another host than the first redirects to another site, as to the domain that
-    /// readers are to use, is not known to be of use there.
+    /// Why a link is of no use, if it is at every host. That another host than the first redirects to the same path elsewhere, as to the domain that
+    /// readers are to use, says nothing of it.
     fn fault(&mut self, target: &str, use_: LinkUse) -> Option<Fault> {
         let mut fault = None;
         for (index, host) in self.hosts.iter_mut().enumerate() {
             let model = host.model.get_or_insert_with(|| model(&host.url, self.build, self.site));
             match request(&host.url, model, target, use_) {
                 Some(Found::Fault(found)) => fault = Some(found),
-                Some(Found::Elsewhere) if index > 0 => {}
-                Some(Found::Elsewhere | Found::Answer) | None => return None,
+                Some(Found::Elsewhere { same_path: true }) if index > 0 => {}
+                Some(Found::Elsewhere { .. } | Found::Answer) | None => return None,
             }
         }
         fault
@@ -120,8 +120,10 @@ impl<'a> Links<'a> {
 /// Where a link leads to.
 enum Found {
     Answer,
-    /// Another site, of which nothing is known.
-    Elsewhere,
+    /// Another site, of which nothing is known, perhaps at the same path.
+    Elsewhere {
+        same_path: bool,
+    },
     Fault(Fault),
 }
 
@@ -144,10 +146,11 @@ fn request(root: &Url, model: &HostModel, target: &str, use_: LinkUse) -> Option
             return Some(if is_missing { Found::Fault(Fault::Missing) } else { Found::Answer });
         }
         let location = answer.headers.get(LOCATION)?.to_str().ok()?;
-        url = match url.join(location).ok().filter(|next| next.host() == root.host()) {
-            Some(next) => next,
-            None => return Some(Found::Elsewhere),
-        };
+        let next = url.join(location).ok()?;
+        if next.host() != root.host() {
+            return Some(Found::Elsewhere { same_path: next.path() == url.path() });
+        }
+        url = next;
     }
     Some(Found::Fault(Fault::Redirects))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +25,8 @@ pub(super) struct Evictor {
     pinned: ArcSwap<HashSet<Digest>>,
     /// Serializes evictions: two at once would evict twice as much as necessary.
     evicting: Mutex<()>,
+    /// Held by each write; exclusively by one that evicts because the disk is full: others would take what it frees.
+    writing: RwLock<()>,
     evicted: Counter,
     /// Counts referenced blobs that are no longer on disk.
     lost: AtomicU64,
@@ -33,7 +35,8 @@ pub(super) struct Evictor {
 impl Evictor {
     pub(super) fn new(evicted: Counter) -> Self {
         let (referenced, pinned) = (ArcSwap::default(), ArcSwap::default());
-        Self { referenced, pinned, evicting: Mutex::default(), evicted, lost: AtomicU64::default() }
+        let (evicting, writing) = (Mutex::default(), RwLock::default());
+        Self { referenced, pinned, evicting, writing, evicted, lost: AtomicU64::default() }
     }
 
     pub(super) fn set_referenced_blobs(&self, blobs: Arc<ReferencedBlobs>) {
@@ -128,13 +131,17 @@ impl Evictor {
         needed: u64,
         write: impl Fn() -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut result = write();
+        let mut result = {
+            let _with_others = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+            write()
+        };
         for eviction in 0..MAX_EVICTIONS {
             if !result.as_ref().is_err_and(is_full) {
                 break;
             }
             // Held while the write is retried, which is to use what is freed.
             let _guard = self.lock();
+            let _alone = self.writing.write().unwrap_or_else(PoisonError::into_inner);
             let available = layout.space().map_or(0, |space| space.available);
             let needed = match eviction {
                 0 => needed.saturating_sub(available).max(1),

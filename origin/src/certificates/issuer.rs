@@ -16,7 +16,7 @@ use super::authority_time::AuthorityTime;
 use super::inventory::{Inventory, Known};
 use super::order_names;
 use super::orders::{OrderError, Orders};
-use super::plan::{self, Current, Failures, Wanted};
+use super::plan::{self, Current, Failures, Pause, Wanted};
 use super::rate_limit::RateLimit;
 use super::renewal_windows::RenewalWindows;
 use super::running_orders::RunningOrders;
@@ -42,16 +42,6 @@ pub(crate) struct Issuer {
     paused: Mutex<HashMap<String, Pause>>,
     /// The orders whose outcome the origin could not record, by certificate. An authority that issues one after the other would soon refuse.
     not_recorded: Mutex<HashMap<DomainName, Failures>>,
-}
-
-/// An authority has refused an order because of a rate limit, which may be one of all orders.
-#[derive(Clone, Copy, Default)]
-struct Pause {
-    since: Timestamp,
-    /// It gets no other order before.
-    until: Timestamp,
-    /// It has asked to wait so long.
-    asked_until: Timestamp,
 }
 
 /// The outcome of an order could not be recorded.
@@ -288,11 +278,12 @@ impl Issuer {
             return None;
         }
         let failures = self.failures(known, wanted);
-        let unlimited: Vec<_> = failures.iter().map(|one| Failures { not_before: Timestamp(0), ..*one }).collect();
+        let unlimited = |one: &Failures| Failures { not_before: Timestamp(0), pause: Pause::default(), ..*one };
+        let unlimited: Vec<_> = failures.iter().map(unlimited).collect();
         let (_, without) = plan::next_order(wanted, current.as_ref(), &unlimited, now);
         let authority = self.authorities.get(without)?;
         let own = failures[without].limited_until(now);
-        let until = own.max(self.pause(authority).until);
+        let until = own.max(failures[without].pause.until);
         let (next_order, next) = self.next_order(known, wanted);
         let is_delayed = next != without || next_order == until;
         if until <= now || !is_delayed {
@@ -393,29 +384,17 @@ impl Issuer {
         let (now, current) = (self.now(), self.current(known, wanted));
         let not_recorded = self.not_recorded().get(&wanted.domain).copied().unwrap_or_default();
         let (at, index) = plan::next_order(wanted, current.as_ref(), &self.failures(known, wanted), now);
-        let pause = self.authorities.get(index).map_or_else(Pause::default, |next| self.pause(next));
-        (at.max(pause.until).max(not_recorded.next(&wanted.domain, now)), index)
+        (at.max(not_recorded.next(&wanted.domain, now)), index)
     }
 
-    /// The failed orders of a certificate, at each authority. Where there are several, one that has asked to wait for longer than a pause, when
-    /// it refused another certificate, counts as if it had refused this one: another need not wait for it.
+    /// The failed orders of a certificate, at each authority.
     fn failures(&self, known: &Known, wanted: &Wanted) -> Vec<Failures> {
-        let at = |authority| {
+        let paused = self.paused();
+        let at = |authority: &Authority| {
             let failed = known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
-            let Pause { since, until, asked_until } = self.pause(authority);
-            let is_long = self.authorities.len() > 1 && until > self.now() && asked_until > until;
-            if is_long && failed.count == 0 && failed.not_before < asked_until {
-                Failures { first: since, not_before: asked_until, ..failed }
-            } else {
-                failed
-            }
+            Failures { pause: paused.get(authority.directory()).copied().unwrap_or_default(), ..failed }
         };
         self.authorities.iter().map(at).collect()
-    }
-
-    /// Whether an authority gets no order of any certificate, and until when.
-    fn pause(&self, authority: &Authority) -> Pause {
-        self.paused().get(authority.directory()).copied().unwrap_or_default()
     }
 
     async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), NotRecorded> {
@@ -487,9 +466,10 @@ impl Issuer {
         let directory = authority.directory();
         let retry_after = match error {
             OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
-                let since = self.now();
-                let pause = Pause { since, until: since.after(PAUSE_MAX).min(*until), asked_until: *until };
-                self.paused().insert(directory.to_owned(), pause);
+                let pause_end = self.now().after(PAUSE_MAX).min(*until);
+                let mut paused = self.paused();
+                let pause = paused.entry(directory.to_owned()).or_default();
+                *pause = Pause { until: pause.until.max(pause_end), asked_until: pause.asked_until.max(*until) };
                 Some(*until)
             }
             _ => None,
@@ -538,5 +518,11 @@ impl Issuer {
 }
 
 fn failures(row: &IssuanceRow) -> Failures {
-    Failures { count: row.failures, first: row.first_failure, last: row.last_failure, not_before: row.retry_after }
+    Failures {
+        count: row.failures,
+        first: row.first_failure,
+        last: row.last_failure,
+        not_before: row.retry_after,
+        pause: Pause::default(),
+    }
 }

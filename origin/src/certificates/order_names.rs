@@ -72,7 +72,13 @@ pub(super) fn add_failures<'a>(
 
 fn failures(failed: &FailedName) -> Failures {
     let not_before = Timestamp::default();
-    Failures { count: failed.failures, first: failed.first_failure, last: failed.last_failure, not_before }
+    Failures {
+        count: failed.failures,
+        first: failed.first_failure,
+        last: failed.last_failure,
+        not_before,
+        ..Failures::default()
+    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,16 @@ pub(crate) struct Failures {
     pub(crate) last: Timestamp,
     /// The authority has asked for no further order before (`Retry-After`).
     pub(crate) not_before: Timestamp,
+    pub(crate) pause: Pause,
+}
+
+/// An authority has refused an order of some certificate because of a rate limit, which may be one of all orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pause {
+    /// It gets no order of any certificate before.
+    pub(crate) until: Timestamp,
+    /// It has asked to wait so long.
+    pub(crate) asked_until: Timestamp,
 }
 
 impl Failures {
@@ -72,6 +82,7 @@ impl Failures {
             first: if self.count == 0 { now } else { self.first },
             last: now,
             not_before: not_before.unwrap_or_default().max(self.not_before),
+            pause: self.pause,
         }
     }
 
@@ -82,7 +93,7 @@ impl Failures {
 
     /// When the next order may be sent. What was recorded under a clock that was ahead by hours does not count.
     pub(super) fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
-        let not_before = self.limited_until(now);
+        let not_before = self.limited_until(now).max(self.pause.until);
         let exponent = self.count.checked_sub(1).filter(|_| self.last <= now.after(CLOCK_TOLERANCE));
         let Some(exponent) = exponent else { return not_before };
         let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(exponent)).min(LONGEST_WAIT);
@@ -149,7 +160,13 @@ pub(crate) fn next_order(
     let next = |index: usize| failures[index].next(&wanted.domain, now);
     let first = (next(0), 0);
     // Failures are forgotten when their cause is mended; what the authority asked for stays.
-    if failures.len() < 2 || failures[0].count == 0 && first.0 <= now {
+    let limited_until = failures.first().map_or(now, |preferred| {
+        let is_long_pause = preferred.pause.until > now && preferred.pause.asked_until > preferred.pause.until;
+        let paused_until = if is_long_pause { preferred.pause.asked_until } else { Timestamp(0) };
+        preferred.limited_until(now).max(paused_until)
+    });
+    // A short pause is waited for.
+    if failures.len() < 2 || failures[0].count == 0 && limited_until <= now {
         return first;
     }
     let from = match valid_until {
@@ -158,7 +175,7 @@ pub(crate) fn next_order(
         _ => {
             let patient_until = failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE);
             // There is no use in waiting for one that has asked to wait longer.
-            if failures[0].limited_until(now) > patient_until { Timestamp(0) } else { patient_until }
+            if limited_until > patient_until { Timestamp(0) } else { patient_until }
         }
     };
     let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();
@@ -346,6 +363,17 @@ mod tests {
         let first = Failures::default().add(due, None);
         assert_eq!(decide(&wanted, None, &[first, Failures::default()], due.after(DAY / 24 / 6)), Decision::Order(1));
         assert!(matches!(decide(&wanted, None, &[first, Failures::default()], due), Decision::Wait(_)));
+        // A short pause because of another certificate is waited for, a long one is not.
+        for (asked_until, expected) in [(HOUR / 12, Decision::Wait(due.after(HOUR / 12))), (HOUR, Decision::Order(1))] {
+            let pause = Pause { until: due.after(asked_until.min(HOUR / 6)), asked_until: due.after(asked_until) };
+            let paused = Failures { pause, ..Failures::default() };
+            for current in [None, Some(&Current { is_rekeyed: true, ..current.clone() })] {
+                assert_eq!(decide(&wanted, current, &[paused, Failures::default()], due), expected);
+            }
+            assert_eq!(decide(&wanted, None, &[paused], due), Decision::Wait(pause.until));
+            // The second one's own pause sends nothing there.
+            assert_eq!(decide(&wanted, None, &[first, paused], due.after(HOUR / 11)), Decision::Order(0));
+        }
         // Or at once if the first one asks to wait longer.
         let (soon, late) = (due.after(HOUR / 12), due.after(HOUR));
         for (until, is_at_once) in [(soon, false), (late, true)] {
