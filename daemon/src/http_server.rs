@@ -147,12 +147,7 @@ where
 fn within_open_files(listener: &'static str, limits: HttpLimits) -> HttpLimits {
     let (wanted, connections) = (limits.connections, open_files::connections_max(limits.connections));
     if connections < wanted {
-        tracing::info!(
-            listener,
-            wanted,
-            connections,
-            "at most a quarter of the open files (`LimitNOFILE`) are connections"
-        );
+        tracing::info!(listener, wanted, connections, "at most half of the open files (`LimitNOFILE`) are connections");
     }
     HttpLimits { connections, ..limits }
 }

@@ -16,8 +16,8 @@ pub fn raise_limit() -> Option<u64> {
     }
 }
 
-/// How many connections a listener of this process may have that is to have `wanted`: a quarter of the limit, so that some other listeners have
-/// as many, and files can be opened whatever the number of connections.
+/// How many connections a listener of this process may have that is to have `wanted`: half of the limit, so that files can be opened whatever the
+/// number of its connections.
 pub(crate) fn connections_max(wanted: usize) -> usize {
     within(wanted, getrlimit(Resource::Nofile).current)
 }
@@ -28,8 +28,8 @@ pub(crate) fn is_out_of_files(error: &std::io::Error) -> bool {
 }
 
 fn within(wanted: usize, limit: Option<u64>) -> usize {
-    let quarter = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 4).unwrap_or(usize::MAX));
-    wanted.min(quarter.max(1))
+    let half = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX));
+    wanted.min(half.max(1))
 }
 
 #[cfg(test)]
@@ -44,8 +44,8 @@ mod tests {
     }
 
     #[test]
-    fn listener_has_at_most_a_quarter_of_the_open_files() {
-        for (limit, connections) in [(None, 10_000), (Some(65_536), 10_000), (Some(1024), 256), (Some(2), 1)] {
+    fn listener_has_at_most_half_of_the_open_files() {
+        for (limit, connections) in [(None, 10_000), (Some(65_536), 10_000), (Some(1024), 512), (Some(2), 1)] {
             assert_eq!(within(10_000, limit), connections);
         }
     }
