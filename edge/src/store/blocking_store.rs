@@ -21,7 +21,7 @@ use super::index::{Index, SharedIndex};
 use super::layout::{Layout, Object, OpenError};
 use super::origin_contact;
 use super::state_file::{self, StateRecord};
-use super::write_status::WriteStatus;
+use super::write_status::{WriteStatus, is_full};
 use crate::metrics::Metrics;
 use crate::release_hosts::ReleaseRecord;
 use crate::table::{Priority, ReferencedBlobs, ReleaseBlob};
@@ -315,10 +315,11 @@ impl BlockingStore {
             return Ok(Put::Stored);
         }
         let needed = self.budget.allocated(bytes.len() as u64);
-        let write = self.index.begin_write(needed);
-        let evictable = if let Some(importance) = self.evictor.priority(object).map(importance) {
-            let evictable = Evictable::LessImportantThan(importance);
-            if !self.make_room(evictable, |used| self.budget.shortfall(used, needed, self.layout.space())) {
+        let pending = self.index.begin_write(needed);
+        let shortfall = |used| self.budget.shortfall(used, needed, self.layout.space());
+        let importance = self.evictor.priority(object).map(importance);
+        let evictable = if let Some(importance) = importance {
+            if !self.make_room(Evictable::LessImportantThan(importance), shortfall) {
                 return Ok(Put::NoRoom);
             }
             // For a write that fails all the same, as over a quota: blobs of the same priority stay, since it is not known how many
@@ -328,8 +329,16 @@ impl BlockingStore {
             self.enforce_budget();
             Evictable::All
         };
-        self.write(&self.layout.path(object), bytes, object.durability(), evictable)?;
-        write.complete(object, self.clock.now());
+        let written = self.try_write(bytes.len(), evictable, || {
+            self.layout.write(&self.layout.path(object), bytes, object.durability())
+        });
+        // Writes that began at the same time took the room that there was for each.
+        if importance.is_some() && written.as_ref().is_err_and(is_full) && shortfall(0) > 0 {
+            return Ok(Put::NoRoom);
+        }
+        self.writes.record(&written);
+        written?;
+        pending.complete(object, self.clock.now());
         Ok(Put::Stored)
     }
 
@@ -349,17 +358,22 @@ impl BlockingStore {
         self.write_and_record(bytes.len(), evictable, || self.layout.write(path, bytes, durability))
     }
 
-    /// Runs `write`, of a file of `size` bytes, retries it on a full disk, and records the result.
+    /// Runs `write`, as [`Self::try_write`] does, and records the result.
     fn write_and_record(
         &self,
         size: usize,
         evictable: Evictable,
         write: impl Fn() -> io::Result<()>,
     ) -> io::Result<()> {
-        let needed = self.budget.allocated_by_write(size as u64);
-        let result = self.evictor.retry_when_full(&self.layout, &self.index, evictable, needed, write);
+        let result = self.try_write(size, evictable, write);
         self.writes.record(&result);
         result
+    }
+
+    /// Runs `write`, of a file of `size` bytes, and retries it on a full disk.
+    fn try_write(&self, size: usize, evictable: Evictable, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        let needed = self.budget.allocated_by_write(size as u64);
+        self.evictor.retry_when_full(&self.layout, &self.index, evictable, needed, write)
     }
 }
 

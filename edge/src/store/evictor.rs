@@ -143,17 +143,19 @@ impl Evictor {
             let _guard = self.lock();
             let _alone = self.writing.write().unwrap_or_else(PoisonError::into_inner);
             let available = layout.space().map_or(0, |space| space.available);
-            let needed = match eviction {
+            let lacking = match eviction {
                 0 => needed.saturating_sub(available).max(1),
                 _ => needed.saturating_mul(u64::from(eviction)),
             };
-            if self.evict(layout, index, evictable, needed, 0) == 0 {
+            // What other writes had taken, and left, may be enough.
+            let is_enough = eviction == 0 && available >= needed;
+            if self.evict(layout, index, evictable, lacking, 0) == 0 && !is_enough {
                 break;
             }
             result = write();
             // Another program takes what is freed: evicting more would drain the cache for nothing.
             let has_grown = layout.space().is_none_or(|space| space.available > available);
-            if result.is_err() && available < needed && !has_grown {
+            if result.is_err() && available < lacking && !has_grown {
                 break;
             }
         }
