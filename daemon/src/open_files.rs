@@ -49,4 +49,10 @@ mod tests {
             assert_eq!(within(10_000, limit), connections);
         }
     }
+
+    #[test]
+    fn only_the_own_limit_counts_as_out_of_files() {
+        let is_out = |errno: Errno| is_out_of_files(&std::io::Error::from_raw_os_error(errno.raw_os_error()));
+        assert!(is_out(Errno::MFILE) && !is_out(Errno::NFILE));
+    }
 }

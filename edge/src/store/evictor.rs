@@ -131,25 +131,29 @@ impl Evictor {
         needed: u64,
         write: impl Fn() -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut result = {
-            let _with_others = self.writing.read().unwrap_or_else(PoisonError::into_inner);
-            write()
-        };
+        let with_others = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut result = write();
+        drop(with_others);
+        if !result.as_ref().is_err_and(is_full) {
+            return result;
+        }
+        // Both held until the last attempt, which is to use what is freed.
+        let _evicting = self.lock();
+        let _alone = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+        // What other writes had taken, and left, may be enough.
+        if layout.space().is_some_and(|space| space.available >= needed) {
+            result = write();
+        }
         for eviction in 0..MAX_EVICTIONS {
             if !result.as_ref().is_err_and(is_full) {
                 break;
             }
-            // Held while the write is retried, which is to use what is freed.
-            let _guard = self.lock();
-            let _alone = self.writing.write().unwrap_or_else(PoisonError::into_inner);
             let available = layout.space().map_or(0, |space| space.available);
             let lacking = match eviction {
                 0 => needed.saturating_sub(available).max(1),
                 _ => needed.saturating_mul(u64::from(eviction)),
             };
-            // What other writes had taken, and left, may be enough.
-            let is_enough = eviction == 0 && available >= needed;
-            if self.evict(layout, index, evictable, lacking, 0) == 0 && !is_enough {
+            if self.evict(layout, index, evictable, lacking, 0) == 0 {
                 break;
             }
             result = write();

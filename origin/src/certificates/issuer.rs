@@ -29,8 +29,6 @@ use crate::store::{IssuanceRow, StoreError};
 
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
-/// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
-const PAUSE_MAX: Duration = Duration::from_mins(10);
 
 /// Keeps the fleet's certificates.
 pub(crate) struct Issuer {
@@ -214,10 +212,11 @@ impl Issuer {
 
     /// The failed orders of a certificate, at each authority.
     fn failures(&self, known: &Known, wanted: &Wanted) -> Vec<Failures> {
-        let paused = self.paused();
+        let (now, paused) = (self.now(), self.paused());
         let at = |authority: &Authority| {
             let failed = known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
-            Failures { pause: paused.get(authority.directory()).copied().unwrap_or_default(), ..failed }
+            let pause = paused.get(authority.directory()).copied().filter(|pause| pause.is_running(now));
+            Failures { pause: pause.unwrap_or_default(), ..failed }
         };
         self.authorities.iter().map(at).collect()
     }
@@ -291,10 +290,10 @@ impl Issuer {
         let directory = authority.directory();
         let retry_after = match error {
             OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
-                let pause_end = self.now().after(PAUSE_MAX).min(*until);
+                let now = self.now();
                 let mut paused = self.paused();
                 let pause = paused.entry(directory.to_owned()).or_default();
-                *pause = Pause { until: pause.until.max(pause_end), asked_until: pause.asked_until.max(*until) };
+                *pause = pause.followed_by(now, *until);
                 Some(*until)
             }
             _ => None,

@@ -19,6 +19,8 @@ const LONGEST_WAIT: Duration = Duration::from_hours(12);
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_hours(7 * 24);
 /// How far in the future a failure may lie.
 const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
+/// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
+const PAUSE_MAX: Duration = Duration::from_mins(10);
 /// How long the first authority may fail before the second one is tried, while nothing valid is served.
 const FALLBACK_WITHOUT_CERTIFICATE: Duration = Duration::from_mins(10);
 
@@ -68,10 +70,34 @@ pub(crate) struct Failures {
 /// An authority has refused an order of some certificate because of a rate limit, which may be one of all orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pause {
+    /// When the first of the pauses began that have followed one another.
+    pub(crate) since: Timestamp,
     /// It gets no order of any certificate before.
     pub(crate) until: Timestamp,
     /// It has asked to wait so long.
     pub(crate) asked_until: Timestamp,
+}
+
+impl Pause {
+    /// The pause after the authority has asked at `now` to wait until `asked_until`.
+    pub(super) fn followed_by(self, now: Timestamp, asked_until: Timestamp) -> Self {
+        let until = now.after(PAUSE_MAX).min(asked_until);
+        if self.is_running(now) {
+            Self { until: until.max(self.until), asked_until: asked_until.max(self.asked_until), ..self }
+        } else {
+            let is_next = self.is_plausible(now) && now <= self.until.after(PAUSE_MAX);
+            Self { since: if is_next { self.since } else { now }, until, asked_until }
+        }
+    }
+
+    pub(super) fn is_running(&self, now: Timestamp) -> bool {
+        now < self.until && self.is_plausible(now)
+    }
+
+    /// False if the clock was ahead when it began.
+    fn is_plausible(&self, now: Timestamp) -> bool {
+        self.until <= now.after(PAUSE_MAX)
+    }
 }
 
 impl Failures {
@@ -159,24 +185,32 @@ pub(crate) fn next_order(
     let valid_until = current.filter(|current| current.names == wanted.names).map(|current| current.not_after);
     let next = |index: usize| failures[index].next(&wanted.domain, now);
     let first = (next(0), 0);
-    // Failures are forgotten when their cause is mended; what the authority asked for stays.
-    let limited_until = failures.first().map_or(now, |preferred| {
-        let is_long_pause = preferred.pause.until > now && preferred.pause.asked_until > preferred.pause.until;
-        let paused_until = if is_long_pause { preferred.pause.asked_until } else { Timestamp(0) };
-        preferred.limited_until(now).max(paused_until)
-    });
-    // A short pause is waited for.
-    if failures.len() < 2 || failures[0].count == 0 && limited_until <= now {
+    if failures.len() < 2 {
         return first;
     }
+    let preferred = &failures[0];
+    let pause = Some(preferred.pause).filter(|pause| pause.is_running(now));
+    let asked_until =
+        pause.filter(|pause| pause.asked_until > pause.until).map_or(Timestamp(0), |long| long.asked_until);
+    // Failures are forgotten when their cause is mended; what the authority asked for stays.
+    let limited_until = preferred.limited_until(now).max(asked_until);
+    if preferred.count == 0 && pause.is_none() && limited_until <= now {
+        return first;
+    }
+    let failing_since = match pause {
+        Some(pause) if preferred.count == 0 => pause.since,
+        _ => preferred.first,
+    };
+    let patient_until = failing_since.after(FALLBACK_WITHOUT_CERTIFICATE);
+    // There is no use in waiting for one that has asked to wait longer.
+    let patient_until = if limited_until > patient_until { Timestamp(0) } else { patient_until };
     let from = match valid_until {
-        Some(end) if end > now => due.after(due.age(end) / 6),
-        _ if failures[0].first > now => Timestamp(0),
-        _ => {
-            let patient_until = failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE);
-            // There is no use in waiting for one that has asked to wait longer.
-            if limited_until > patient_until { Timestamp(0) } else { patient_until }
+        Some(end) if end > now => {
+            let sixth = due.after(due.age(end) / 6);
+            if preferred.count == 0 { sixth.max(patient_until) } else { sixth }
         }
+        _ if failing_since > now => Timestamp(0),
+        _ => patient_until,
     };
     let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();
     // Another one is preferred once it may be asked: the first one has failed.
@@ -198,6 +232,24 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pause_that_has_ended_does_not_prolong_the_next_one() {
+        let minute = |count: u64| Timestamp(1_700_000_000_000).after(Duration::from_mins(count));
+        let long = Pause::default().followed_by(minute(0), minute(2000));
+        assert_eq!(long, Pause { since: minute(0), until: minute(10), asked_until: minute(2000) });
+        assert!(long.is_running(minute(9)) && !long.is_running(minute(10)));
+        // While it lasts, an earlier end does not shorten it.
+        assert_eq!(long.followed_by(minute(5), minute(6)), long);
+        let next = long.followed_by(minute(12), minute(13));
+        assert_eq!(next, Pause { since: minute(0), until: minute(13), asked_until: minute(13) });
+        let later = next.followed_by(minute(60), minute(61));
+        assert_eq!(later, Pause { since: minute(60), until: minute(61), asked_until: minute(61) });
+        // The clock was ahead.
+        let ahead = Pause::default().followed_by(minute(50_000), minute(50_005));
+        assert!(!ahead.is_running(minute(0)));
+        assert_eq!(ahead.followed_by(minute(0), minute(1)).since, minute(0));
+    }
 
     /// What is to be done for a certificate.
     #[derive(Debug, PartialEq, Eq)]
@@ -365,7 +417,7 @@ mod tests {
         assert!(matches!(decide(&wanted, None, &[first, Failures::default()], due), Decision::Wait(_)));
         // A short pause because of another certificate is waited for, a long one is not.
         for (asked_until, expected) in [(HOUR / 12, Decision::Wait(due.after(HOUR / 12))), (HOUR, Decision::Order(1))] {
-            let pause = Pause { until: due.after(asked_until.min(HOUR / 6)), asked_until: due.after(asked_until) };
+            let pause = Pause::default().followed_by(due, due.after(asked_until));
             let paused = Failures { pause, ..Failures::default() };
             for current in [None, Some(&Current { is_rekeyed: true, ..current.clone() })] {
                 assert_eq!(decide(&wanted, current, &[paused, Failures::default()], due), expected);
@@ -373,6 +425,16 @@ mod tests {
             assert_eq!(decide(&wanted, None, &[paused], due), Decision::Wait(pause.until));
             // The second one's own pause sends nothing there.
             assert_eq!(decide(&wanted, None, &[first, paused], due.after(HOUR / 11)), Decision::Order(0));
+        }
+        // Short ones that follow one another are waited for ten minutes in all.
+        let minutes = |count: u64| due.after(Duration::from_mins(count));
+        let mut pause = Pause::default();
+        for (at, expected) in
+            [(0, Decision::Wait(minutes(4))), (5, Decision::Wait(minutes(9))), (11, Decision::Order(1))]
+        {
+            pause = pause.followed_by(minutes(at), minutes(at + 4));
+            let paused = Failures { pause, ..Failures::default() };
+            assert_eq!(decide(&wanted, None, &[paused, Failures::default()], minutes(at)), expected);
         }
         // Or at once if the first one asks to wait longer.
         let (soon, late) = (due.after(HOUR / 12), due.after(HOUR));

@@ -113,7 +113,7 @@ impl Issuer {
     /// The domains of sites whose certificates wait because an authority limits orders.
     pub(crate) async fn rate_limited_domains(&self) -> Result<BTreeMap<DomainName, RateLimit>, StoreError> {
         let (now, mut domains) = (self.now(), BTreeMap::new());
-        let is_paused = self.paused().values().any(|pause| pause.until > now);
+        let is_paused = self.paused().values().any(|pause| pause.is_running(now));
         if !is_paused && !self.orders.database.issuances().await?.values().any(|row| row.retry_after > now) {
             return Ok(domains);
         }
