@@ -8,7 +8,9 @@ use verge_daemon::{Clock, Tasks};
 use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
 use crate::caa_issuers::CaaIssuers;
-use crate::certificates::{ApiCertificate, Authority, DnsCheck, Inventory, Issuer, Orders, OrdersProgress, Vault};
+use crate::certificates::{
+    ApiCertificate, Authority, DnsCheck, Inventory, Issuer, KnownLimits, Orders, OrdersProgress, Vault,
+};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
@@ -104,7 +106,8 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
     check_api_name(config, &database, &domains).await?;
     let authorities = authorities(config, &vault, &clock, &caa_issuers)?;
     let (orders, inventory) = orders(config, &database, &feed, &vault, &edge_reports, &clock, api_certificate);
-    let issuer = Arc::new(Issuer::new(orders, inventory, authorities, caa_issuers));
+    let limits = KnownLimits::load(&database).await?;
+    let issuer = Arc::new(Issuer::new(orders, inventory, authorities, caa_issuers, limits));
     let problems = Problems::new(
         database.clone(),
         blobs,

@@ -2,6 +2,7 @@
 //!
 //! Each module adds to [`Database`] the queries of its own tables.
 
+mod authority_limits;
 mod blobs;
 mod builds;
 mod channel_deletions;
@@ -38,6 +39,7 @@ mod test_support;
 mod tokens;
 mod write_transaction;
 
+pub(crate) use authority_limits::{AuthorityLimit, AuthorityLimits};
 pub(crate) use blobs::{BlobLookup, Blobs};
 pub(crate) use channel_deletions::{Deletion, DeletionCause};
 pub(crate) use channel_lifetimes::{ChannelEnd, NewLifetime};

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
@@ -15,11 +16,12 @@ use verge_protocol::{CertificateName, DomainName, Timestamp};
 pub(crate) use standings::Standing;
 
 use super::authority::{Authority, AuthorityError};
+use super::authority_limits::KnownLimits;
 use super::authority_time::AuthorityTime;
 use super::inventory::{Inventory, Known};
 use super::order_names;
 use super::orders::{OrderError, Orders};
-use super::plan::{self, Current, Failures, Pause, Wanted};
+use super::plan::{self, Current, Failures, Wanted};
 use super::renewal_windows::RenewalWindows;
 use super::running_orders::RunningOrders;
 use super::upkeep::Upkeep;
@@ -27,6 +29,8 @@ use super::vault::VaultError;
 use crate::caa_issuers::CaaIssuers;
 use crate::store::{IssuanceRow, StoreError};
 
+/// The shortest wait that counts after an authority has asked for one.
+const LEAST_RETRY_AFTER: Duration = Duration::from_mins(1);
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
 
@@ -38,8 +42,9 @@ pub(crate) struct Issuer {
     authorities: Vec<Authority>,
     caa_issuers: CaaIssuers,
     windows: RenewalWindows,
-    /// The authorities that get no order, by directory.
-    paused: Mutex<HashMap<String, Pause>>,
+    limits: KnownLimits,
+    /// An authority has refused an order: another one may be asked at once.
+    refused: Notify,
     /// The orders whose outcome the origin could not record, by certificate. An authority that issues one after the other would soon refuse.
     not_recorded: Mutex<HashMap<DomainName, Failures>>,
 }
@@ -70,6 +75,7 @@ impl Issuer {
         inventory: Inventory,
         authorities: Vec<Authority>,
         caa_issuers: CaaIssuers,
+        limits: KnownLimits,
     ) -> Self {
         Self {
             orders,
@@ -77,7 +83,8 @@ impl Issuer {
             authorities,
             caa_issuers,
             windows: RenewalWindows::default(),
-            paused: Mutex::default(),
+            limits,
+            refused: Notify::new(),
             not_recorded: Mutex::default(),
         }
     }
@@ -120,6 +127,7 @@ impl Issuer {
                         };
                     }
                     () = orders.one_ended() => {}
+                    () = self.refused.notified() => ticks.reset_immediately(),
                 }
                 self.start(&mut due, &mut orders);
             }
@@ -212,11 +220,11 @@ impl Issuer {
 
     /// The failed orders of a certificate, at each authority.
     fn failures(&self, known: &Known, wanted: &Wanted) -> Vec<Failures> {
-        let (now, paused) = (self.now(), self.paused());
+        let now = self.now();
         let at = |authority: &Authority| {
             let failed = known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures);
-            let pause = paused.get(authority.directory()).copied().filter(|pause| pause.is_running(now));
-            Failures { pause: pause.unwrap_or_default(), ..failed }
+            let pause = self.limits.pause(authority.directory(), now).map(|(pause, _)| pause);
+            Failures { pause, ..failed }
         };
         self.authorities.iter().map(at).collect()
     }
@@ -236,6 +244,7 @@ impl Issuer {
         match outcome {
             Ok(certificate) => {
                 self.not_recorded().remove(&wanted.domain);
+                self.limits.accepted(directory, self.now());
                 let names = certificate.names.len();
                 let until = certificate.not_after;
                 tracing::info!(domain = %wanted.domain, names, authority = directory, %until, "certificate issued");
@@ -289,12 +298,11 @@ impl Issuer {
     ) -> Result<(), NotRecorded> {
         let directory = authority.directory();
         let retry_after = match error {
-            OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
+            OrderError::Authority(AuthorityError::RateLimited { message, until }) => {
                 let now = self.now();
-                let mut paused = self.paused();
-                let pause = paused.entry(directory.to_owned()).or_default();
-                *pause = pause.followed_by(now, *until);
-                Some(*until)
+                let until = (*until).max(now.after(LEAST_RETRY_AFTER));
+                self.limits.refused(directory, now, until, message).await;
+                Some(until)
             }
             _ => None,
         };
@@ -317,15 +325,14 @@ impl Issuer {
             problem: Some(problem),
         };
         let written = self.orders.database.put_issuance(&wanted.domain, directory, &row).await;
+        if retry_after.is_some() {
+            self.refused.notify_one();
+        }
         written.map_err(|error| NotRecorded { error, retry_after })
     }
 
     fn not_recorded(&self) -> MutexGuard<'_, HashMap<DomainName, Failures>> {
         self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn paused(&self) -> MutexGuard<'_, HashMap<String, Pause>> {
-        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn current(&self, known: &Known, wanted: &Wanted) -> Option<Current> {
@@ -347,6 +354,6 @@ fn failures(row: &IssuanceRow) -> Failures {
         first: row.first_failure,
         last: row.last_failure,
         not_before: row.retry_after,
-        pause: Pause::default(),
+        pause: None,
     }
 }

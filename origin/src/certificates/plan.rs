@@ -18,9 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(12);
 /// The longest wait that an authority may ask for: a wrong answer must not end renewals.
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_hours(7 * 24);
 /// How far in the future a failure may lie.
-const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
-/// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
-const PAUSE_MAX: Duration = Duration::from_mins(10);
+pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
 /// How long the first authority may fail before the second one is tried, while nothing valid is served.
 const FALLBACK_WITHOUT_CERTIFICATE: Duration = Duration::from_mins(10);
 
@@ -64,40 +62,19 @@ pub(crate) struct Failures {
     pub(crate) last: Timestamp,
     /// The authority has asked for no further order before (`Retry-After`).
     pub(crate) not_before: Timestamp,
-    pub(crate) pause: Pause,
+    /// The authority accepts no order of any certificate.
+    pub(crate) pause: Option<Pause>,
 }
 
-/// An authority has refused an order of some certificate because of a rate limit, which may be one of all orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// An authority accepts no order: it has refused one because of a rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pause {
     /// When the first of the pauses began that have followed one another.
     pub(crate) since: Timestamp,
-    /// It gets no order of any certificate before.
+    /// It gets no order before.
     pub(crate) until: Timestamp,
     /// It has asked to wait so long.
     pub(crate) asked_until: Timestamp,
-}
-
-impl Pause {
-    /// The pause after the authority has asked at `now` to wait until `asked_until`.
-    pub(super) fn followed_by(self, now: Timestamp, asked_until: Timestamp) -> Self {
-        let until = now.after(PAUSE_MAX).min(asked_until);
-        if self.is_running(now) {
-            Self { until: until.max(self.until), asked_until: asked_until.max(self.asked_until), ..self }
-        } else {
-            let is_next = self.is_plausible(now) && now <= self.until.after(PAUSE_MAX);
-            Self { since: if is_next { self.since } else { now }, until, asked_until }
-        }
-    }
-
-    pub(super) fn is_running(&self, now: Timestamp) -> bool {
-        now < self.until && self.is_plausible(now)
-    }
-
-    /// False if the clock was ahead when it began.
-    fn is_plausible(&self, now: Timestamp) -> bool {
-        self.until <= now.after(PAUSE_MAX)
-    }
 }
 
 impl Failures {
@@ -117,10 +94,18 @@ impl Failures {
         Some(self.not_before).filter(|time| *time <= now.after(RETRY_AFTER_MAX)).unwrap_or_default()
     }
 
+    /// Whether the last order was refused because of a limit.
+    pub(super) fn was_limited(&self) -> bool {
+        self.not_before > self.last
+    }
+
     /// When the next order may be sent. What was recorded under a clock that was ahead by hours does not count.
     pub(super) fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
-        let not_before = self.limited_until(now).max(self.pause.until);
-        let exponent = self.count.checked_sub(1).filter(|_| self.last <= now.after(CLOCK_TOLERANCE));
+        let paused_until = self.pause.map_or(Timestamp(0), |pause| pause.until);
+        let not_before = self.limited_until(now).max(paused_until);
+        // The first wait is the one that the authority has asked for, if it has.
+        let waited_for = if self.was_limited() { 2 } else { 1 };
+        let exponent = self.count.checked_sub(waited_for).filter(|_| self.last <= now.after(CLOCK_TOLERANCE));
         let Some(exponent) = exponent else { return not_before };
         let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(exponent)).min(LONGEST_WAIT);
         // Orders that failed together, because the authority was away, do not return together.
@@ -189,27 +174,21 @@ pub(crate) fn next_order(
         return first;
     }
     let preferred = &failures[0];
-    let pause = Some(preferred.pause).filter(|pause| pause.is_running(now));
-    let asked_until =
-        pause.filter(|pause| pause.asked_until > pause.until).map_or(Timestamp(0), |long| long.asked_until);
+    let paused = preferred.pause.map(|pause| (pause.since, pause.asked_until));
+    let failed = (preferred.count > 0).then_some(preferred.first);
     // Failures are forgotten when their cause is mended; what the authority asked for stays.
-    let limited_until = preferred.limited_until(now).max(asked_until);
-    if preferred.count == 0 && pause.is_none() && limited_until <= now {
+    let limited_until = preferred.limited_until(now).max(paused.map_or(Timestamp(0), |(_, until)| until));
+    let failing_since = failed.into_iter().chain(paused.map(|(since, _)| since)).min();
+    if failing_since.is_none() && limited_until <= now {
         return first;
     }
-    let failing_since = match pause {
-        Some(pause) if preferred.count == 0 => pause.since,
-        _ => preferred.first,
-    };
+    let failing_since = failing_since.unwrap_or_default();
     let patient_until = failing_since.after(FALLBACK_WITHOUT_CERTIFICATE);
-    // There is no use in waiting for one that has asked to wait longer.
-    let patient_until = if limited_until > patient_until { Timestamp(0) } else { patient_until };
+    // There is no use in waiting for one that has asked to wait longer. The clock may have been ahead.
+    let is_patient = limited_until <= patient_until && failing_since <= now;
+    let patient_until = if is_patient { patient_until } else { Timestamp(0) };
     let from = match valid_until {
-        Some(end) if end > now => {
-            let sixth = due.after(due.age(end) / 6);
-            if preferred.count == 0 { sixth.max(patient_until) } else { sixth }
-        }
-        _ if failing_since > now => Timestamp(0),
+        Some(end) if end > now => due.after(due.age(end) / 6).max(patient_until),
         _ => patient_until,
     };
     let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();
@@ -232,24 +211,6 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pause_that_has_ended_does_not_prolong_the_next_one() {
-        let minute = |count: u64| Timestamp(1_700_000_000_000).after(Duration::from_mins(count));
-        let long = Pause::default().followed_by(minute(0), minute(2000));
-        assert_eq!(long, Pause { since: minute(0), until: minute(10), asked_until: minute(2000) });
-        assert!(long.is_running(minute(9)) && !long.is_running(minute(10)));
-        // While it lasts, an earlier end does not shorten it.
-        assert_eq!(long.followed_by(minute(5), minute(6)), long);
-        let next = long.followed_by(minute(12), minute(13));
-        assert_eq!(next, Pause { since: minute(0), until: minute(13), asked_until: minute(13) });
-        let later = next.followed_by(minute(60), minute(61));
-        assert_eq!(later, Pause { since: minute(60), until: minute(61), asked_until: minute(61) });
-        // The clock was ahead.
-        let ahead = Pause::default().followed_by(minute(50_000), minute(50_005));
-        assert!(!ahead.is_running(minute(0)));
-        assert_eq!(ahead.followed_by(minute(0), minute(1)).since, minute(0));
-    }
 
     /// What is to be done for a certificate.
     #[derive(Debug, PartialEq, Eq)]
@@ -383,6 +344,13 @@ mod tests {
             waits.push(now.age(until).as_secs() / 60);
         }
         assert!(waits.is_sorted() && waits[0] >= 5 && waits[7] >= 720 && waits[7] <= 792, "{waits:?}");
+        // What the authority asks for is waited for first, however short it is.
+        let soon = now.after(Duration::from_mins(1));
+        let asked = Failures::default().add(now, Some(soon));
+        assert_eq!(decide(&wanted, None, &[asked], now), Decision::Wait(soon));
+        let again = asked.add(soon, Some(soon.after(Duration::from_mins(1))));
+        let Decision::Wait(until) = decide(&wanted, None, &[again], soon) else { panic!("ordered at once") };
+        assert!(until >= soon.after(FIRST_WAIT), "it goes on: {until}");
         let limited = Failures::default().add(now, Some(now.after(DAY * 3)));
         assert_eq!(decide(&wanted, None, &[limited], now), Decision::Wait(now.after(DAY * 3)));
         assert_eq!(decide(&wanted, None, &[limited], now.after(DAY * 3)), Decision::Order(0));
@@ -416,26 +384,39 @@ mod tests {
         assert_eq!(decide(&wanted, None, &[first, Failures::default()], due.after(DAY / 24 / 6)), Decision::Order(1));
         assert!(matches!(decide(&wanted, None, &[first, Failures::default()], due), Decision::Wait(_)));
         // A short pause because of another certificate is waited for, a long one is not.
-        for (asked_until, expected) in [(HOUR / 12, Decision::Wait(due.after(HOUR / 12))), (HOUR, Decision::Order(1))] {
-            let pause = Pause::default().followed_by(due, due.after(asked_until));
-            let paused = Failures { pause, ..Failures::default() };
-            for current in [None, Some(&Current { is_rekeyed: true, ..current.clone() })] {
+        let minutes = |count: u64| due.after(Duration::from_mins(count));
+        let rekeyed = Current { is_rekeyed: true, ..current.clone() };
+        let paused = |since: u64, until: u64, asked_until: u64| Failures {
+            pause: Some(Pause { since: minutes(since), until: minutes(until), asked_until: minutes(asked_until) }),
+            ..Failures::default()
+        };
+        for (asked_until, expected) in [(5, Decision::Wait(minutes(5))), (60, Decision::Order(1))] {
+            let paused = paused(0, asked_until.min(10), asked_until);
+            for current in [None, Some(&rekeyed)] {
                 assert_eq!(decide(&wanted, current, &[paused, Failures::default()], due), expected);
             }
-            assert_eq!(decide(&wanted, None, &[paused], due), Decision::Wait(pause.until));
-            // The second one's own pause sends nothing there.
-            assert_eq!(decide(&wanted, None, &[first, paused], due.after(HOUR / 11)), Decision::Order(0));
+            assert_eq!(decide(&wanted, None, &[paused], due), Decision::Wait(minutes(asked_until.min(10))));
         }
-        // Short ones that follow one another are waited for ten minutes in all.
-        let minutes = |count: u64| due.after(Duration::from_mins(count));
-        let mut pause = Pause::default();
-        for (at, expected) in
-            [(0, Decision::Wait(minutes(4))), (5, Decision::Wait(minutes(9))), (11, Decision::Order(1))]
-        {
-            pause = pause.followed_by(minutes(at), minutes(at + 4));
-            let paused = Failures { pause, ..Failures::default() };
-            assert_eq!(decide(&wanted, None, &[paused, Failures::default()], minutes(at)), expected);
+        // Short ones that follow one another are waited for ten minutes in all, also if the certificate itself is refused at last.
+        let third = paused(0, 15, 15);
+        let refused = Failures { pause: third.pause, ..Failures::default().add(minutes(11), Some(minutes(15))) };
+        for first in [third, refused] {
+            assert_eq!(decide(&wanted, None, &[first, Failures::default()], minutes(11)), Decision::Order(1));
         }
+        assert_eq!(
+            decide(&wanted, None, &[paused(0, 9, 9), Failures::default()], minutes(5)),
+            Decision::Wait(minutes(9))
+        );
+        // A certificate whose key is to be replaced is as patient.
+        let refused = Failures::default().add(due, Some(minutes(4)));
+        assert_eq!(decide(&wanted, Some(&rekeyed), &[refused, Failures::default()], due), Decision::Wait(minutes(4)));
+        // A pause of the second one sends nothing there, and holds up nothing at the first one.
+        let (failed, second) = (Failures::default().add(due, None), paused(0, 30, 30));
+        assert_eq!(decide(&wanted, None, &[failed, second], minutes(11)), Decision::Order(0));
+        let Decision::Wait(next) = decide(&wanted, None, &[failed, second], minutes(1)) else {
+            panic!("ordered at once")
+        };
+        assert!(next < minutes(6));
         // Or at once if the first one asks to wait longer.
         let (soon, late) = (due.after(HOUR / 12), due.after(HOUR));
         for (until, is_at_once) in [(soon, false), (late, true)] {

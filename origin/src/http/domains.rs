@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use verge_protocol::DomainName;
-use verge_protocol::api::{Domain, DomainRequest, Proof};
+use verge_protocol::api::{Domain, DomainFinding, DomainRequest, Proof};
 
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{JsonBody, PathParams};
 use super::sites;
-use crate::certificates::{Issuer, RateLimit};
+use crate::certificates::Issuer;
 use crate::domains::{self, Domains};
 use crate::store::{Database, DomainRow};
 
@@ -23,9 +23,9 @@ pub(super) async fn list(
     State(domains): State<Domains>,
     State(issuer): State<Arc<Issuer>>,
 ) -> Result<Json<Vec<Domain>>, ApiError> {
-    let mut limits = issuer.rate_limited_domains().await?;
+    let mut limited = issuer.rate_limited_domains().await?;
     let domain = |row: DomainRow| {
-        let limit = limits.remove(&row.name);
+        let limit = limited.remove(&row.name);
         domain(row, limit, &domains)
     };
     Ok(Json(database.domains().await?.into_values().map(domain).collect()))
@@ -57,9 +57,9 @@ pub(super) async fn remove(
 }
 
 /// A domain with what is wrong: in DNS, and with its certificate because of the authority. What blocks the earliest step comes first.
-fn domain(row: DomainRow, limit: Option<RateLimit>, domains: &Domains) -> Domain {
+fn domain(row: DomainRow, limit: Option<DomainFinding>, domains: &Domains) -> Domain {
     let mut findings = domains.findings(&row.name);
-    findings.extend(limit.map(|limit| limit.finding(&row.name)));
+    findings.extend(limit);
     findings.sort_by_key(|finding| finding.blocks.first().copied());
     Domain {
         findings,

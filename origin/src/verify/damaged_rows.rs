@@ -85,6 +85,8 @@ impl DamagedRows<'_> {
                 .repair(Repair::delete(row, "deletes the row")),
             "failed_name" => find(Severity::Harmless, "a name that an authority could not verify may be tried again earlier than planned")
                 .repair(Repair::delete(row, "deletes the row")),
+            "authority_limit" => find(Severity::Harmless, "an authority that has refused an order because of a rate limit may be asked again earlier than planned")
+                .repair(Repair::delete(row, "deletes the row")),
             "rekey" => find(Severity::Operation, "a private key that was to be replaced stays until its certificate is renewed")
                 .repair(Repair::delete(row, "deletes the row"))
                 .advice("replace it again: `verge certs rekey`"),

@@ -98,6 +98,7 @@ impl Metadata {
         all.table(snapshot, &row::JOIN_CODE, |_, row| join_code(row)).await;
         all.table(snapshot, &row::ISSUANCE, |_, row| issuance(row)).await;
         all.table(snapshot, &row::FAILED_NAME, |_, row| failed_name(row)).await;
+        all.table(snapshot, &row::AUTHORITY_LIMIT, |_, row| authority_limit(row)).await;
         all.table(snapshot, &row::REKEY, |_, row| rekey(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
@@ -349,6 +350,14 @@ fn issuance(row: &RawRow) -> Parsed<()> {
 fn failed_name(row: &RawRow) -> Parsed<()> {
     row.parse::<CertificateName>("name")?;
     for column in ["failures", "first_failure", "last_failure"] {
+        row.number(column)?;
+    }
+    row.text("problem").map(drop)
+}
+
+fn authority_limit(row: &RawRow) -> Parsed<()> {
+    row.text("authority")?;
+    for column in ["refused", "since", "retry_after"] {
         row.number(column)?;
     }
     row.text("problem").map(drop)

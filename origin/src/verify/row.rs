@@ -74,6 +74,8 @@ pub(super) static ISSUANCE: Table = Table {
 };
 pub(super) static FAILED_NAME: Table =
     Table { name: "failed_name", key: 1, columns: &["name", "failures", "first_failure", "last_failure", "problem"] };
+pub(super) static AUTHORITY_LIMIT: Table =
+    Table { name: "authority_limit", key: 1, columns: &["authority", "refused", "since", "retry_after", "problem"] };
 pub(super) static REKEY: Table = Table { name: "rekey", key: 1, columns: &["domain", "key"] };
 pub(super) static STATE: Table = Table { name: "state", key: 1, columns: &["key", "seq", "value"] };
 pub(super) static HISTORY: Table = Table { name: "history", key: 1, columns: &["seq", "digest"] };

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use verge_daemon::{Clock, Secret};
 use verge_origin::{AuthoritySettings, ExternalAccount};
-use verge_protocol::api::{Certificate, Domain, FindingKind, RekeyRequest};
+use verge_protocol::api::{Certificate, Domain, DomainFinding, FindingKind, RekeyRequest};
 use verge_protocol::{DomainName, Timestamp};
 use verge_test_kit::{Pebble, PebbleSettings, until};
 
@@ -34,6 +34,22 @@ async fn listed(origin: &TestOrigin) -> Option<Certificate> {
 /// What is wrong with it.
 async fn problem(origin: &TestOrigin) -> Option<String> {
     listed(origin).await?.problem
+}
+
+/// What is wrong with the certificate of another domain.
+async fn problem_of(origin: &TestOrigin, domain: &str) -> Option<String> {
+    let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+    listed.into_iter().find(|certificate| certificate.domain.as_str() == domain)?.problem
+}
+
+/// What is said of limits of authorities, by domain.
+async fn rate_limits(origin: &TestOrigin) -> BTreeMap<String, DomainFinding> {
+    let domains: Vec<Domain> = origin.get("/v1/domains").await;
+    let limit = |domain: Domain| {
+        let is_limit = |finding: &DomainFinding| finding.kind == FindingKind::RateLimited;
+        Some((domain.name.to_string(), domain.findings.into_iter().find(is_limit)?))
+    };
+    domains.into_iter().filter_map(limit).collect()
 }
 
 /// Waits for a problem that has this text.
@@ -134,19 +150,58 @@ async fn authority_that_says_when_to_come_back_is_named_with_that_time() {
     until_problem(&origin, "too many orders").await;
     let Certificate { problem, next_try, .. } = listed(&origin).await.unwrap();
     let (directory, time) = (proxy.authority().directory, next_try.unwrap());
-    assert_eq!(problem.unwrap(), format!("rate-limited by {directory} until {time}: too many orders"));
-    // A certificate that was not ordered because of that says so as well.
+    let expected = format!("rate-limited by {directory} until {time}: too many orders");
+    assert_eq!(problem.unwrap(), expected);
+    // A certificate that was not ordered because of that says the same, though the authority is asked for it once before.
     claim(&origin, &fleet.dns, OTHER, None).await;
-    let expected = format!("rate-limited by {directory} until ");
-    until("the other one to have a reason", async || {
-        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
-        let other = listed.into_iter().find(|certificate| certificate.domain.as_str() == OTHER);
-        other.and_then(|other| other.problem).is_some_and(|problem| problem.starts_with(&expected))
-    })
-    .await;
+    until("the other one to have the reason", async || problem_of(&origin, OTHER).await.as_ref() == Some(&expected))
+        .await;
+    let findings = rate_limits(&origin).await;
+    assert_eq!(findings.len(), 2);
+    for finding in findings.values() {
+        assert_eq!((&finding.server, &*finding.seen), (&directory, "too many orders"));
+        assert_eq!(finding.wanted, format!("no further order before {time}"));
+    }
+    assert_eq!(findings[WWW].until, Some(time));
+    assert!(findings[OTHER].until.unwrap() < time);
+    // An origin that starts anew goes on waiting.
+    let origin = origin.restart().await;
+    until("what is known", async || problem_of(&origin, OTHER).await.as_ref() == Some(&expected)).await;
+    assert_eq!(rate_limits(&origin).await, findings);
     assert_eq!(proxy.seen("/order-plz").len(), 1);
     origin.stop().await;
     proxy.stop().await;
+}
+
+#[tokio::test]
+async fn short_wait_that_an_authority_asks_for_is_named_and_kept_to_for_all_certificates() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW, OTHER]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let (first, second) = (AuthorityProxy::start(&pebble).await, AuthorityProxy::start(&pebble).await);
+    first.set(|seen, _| (seen.path == "/order-plz").then(|| limited(Some("120"))));
+    let origin = start(&fleet, vec![first.authority(), second.authority()]).await;
+    claim(&origin, &fleet.dns, WWW, None).await;
+    until_problem(&origin, "too many orders").await;
+    let next = listed(&origin).await.unwrap().next_try.unwrap();
+    claim(&origin, &fleet.dns, OTHER, None).await;
+    until("both to be limited", async || rate_limits(&origin).await.len() == 2).await;
+    for finding in rate_limits(&origin).await.values() {
+        assert_eq!((&finding.server, &*finding.seen), (&first.authority().directory, "too many orders"));
+        assert_eq!((&finding.wanted, finding.until), (&format!("no further order before {next}"), Some(next)));
+    }
+    first.set(|_, _| None);
+    origin.clock.advance(Duration::from_mins(2));
+    let mut tasks = JoinSet::new();
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await;
+    assert_eq!((first.seen("/order-plz").len(), second.seen("/order-plz").len()), (3, 0));
+    assert!(rate_limits(&origin).await.is_empty());
+    origin.stop().await;
+    first.stop().await;
+    second.stop().await;
 }
 
 #[tokio::test]
@@ -178,12 +233,27 @@ async fn limit_of_the_first_authority_is_named_while_the_second_one_fails() {
     // Another certificate is not ordered from the first one meanwhile, which has asked to wait for a day, but from the second one at once.
     claim(&origin, &fleet.dns, OTHER, None).await;
     until("the other one to have a reason", async || {
-        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
-        let other = listed.into_iter().find(|certificate| certificate.domain.as_str() == OTHER);
-        other.and_then(|other| other.problem).is_some_and(|problem| problem.contains("HTTP 500"))
+        problem_of(&origin, OTHER).await.is_some_and(|problem| problem.contains("HTTP 500"))
     })
     .await;
     assert_eq!(first.seen("/order-plz").len(), 1);
+    // Once the first one is asked again, and refuses again, the failure of the second one is named all the same.
+    let day = Duration::from_hours(25);
+    first.set(move |seen, answer| {
+        let refused = (seen.path == "/order-plz").then(|| limited(Some("86400")));
+        Some(dated(refused.or_else(|| answer.cloned())?, Clock::system().now().after(day)))
+    });
+    second.set(move |_, _| Some(dated(Answer::new(500, "out of order"), Clock::system().now().after(day))));
+    origin.clock.advance(day);
+    until("another refusal", async || first.seen("/order-plz").len() > 1).await;
+    until("both to be named", async || {
+        let limits = rate_limits(&origin).await;
+        limits.len() == 2
+            && limits
+                .values()
+                .all(|limit| limit.seen.starts_with("too many orders; ") && limit.seen.contains("HTTP 500"))
+    })
+    .await;
     origin.stop().await;
     first.stop().await;
     second.stop().await;

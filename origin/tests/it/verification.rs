@@ -140,6 +140,8 @@ impl Sound {
             "insert into issuance values ('www.example.com', 'https://acme.example/', 1, 1, 1, 1, 0, 'away')";
         execute(&mut database, issuance).await;
         execute(&mut database, "insert into failed_name values ('www.example.com', 1, 1, 1, 'refused')").await;
+        execute(&mut database, "insert into authority_limit values ('https://acme.example/', 1, 1, 2, 'too many')")
+            .await;
         execute(&mut database, &format!("insert into rekey values ('www.example.com', '{gone}')")).await;
         let join_code = format!("insert into join_code values ('{gone}', 'fra-1', null, 1, 1, 'c0ffee')");
         execute(&mut database, &join_code).await;

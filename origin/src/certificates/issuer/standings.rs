@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use verge_protocol::api::{CertificateEdges, Problem};
+use verge_protocol::api::{CertificateEdges, DomainFinding, Problem};
 use verge_protocol::certificate::CertificateState;
-use verge_protocol::{DomainName, EdgeName, Timestamp};
+use verge_protocol::{CertificateName, DomainName, EdgeName, Timestamp};
 
 use super::Issuer;
 use crate::certificates::authority::Authority;
 use crate::certificates::inventory::Known;
-use crate::certificates::plan::{self, Failures, Pause, Wanted};
-use crate::certificates::rate_limit::RateLimit;
+use crate::certificates::obstacles::{Obstacle, ObstacleKind, Obstacles};
+use crate::certificates::plan::{self, Wanted};
 use crate::store::{IssuanceRow, StoreError};
 
 /// A certificate as operators see it.
@@ -110,79 +110,70 @@ impl Issuer {
         Ok(domains)
     }
 
-    /// The domains of sites whose certificates wait because an authority limits orders.
-    pub(crate) async fn rate_limited_domains(&self) -> Result<BTreeMap<DomainName, RateLimit>, StoreError> {
-        let (now, mut domains) = (self.now(), BTreeMap::new());
-        let is_paused = self.paused().values().any(|pause| pause.is_running(now));
-        if !is_paused && !self.orders.database.issuances().await?.values().any(|row| row.retry_after > now) {
-            return Ok(domains);
+    /// The domains of sites whose certificates wait because an authority limits orders, each with the finding that says so.
+    pub(crate) async fn rate_limited_domains(&self) -> Result<BTreeMap<DomainName, DomainFinding>, StoreError> {
+        let now = self.now();
+        let is_limited =
+            |row: &IssuanceRow| row.retry_after > now || row.problem.is_some() && row.retry_after > row.last_failure;
+        if !self.limits.any(now) && !self.orders.database.issuances().await?.values().any(is_limited) {
+            return Ok(BTreeMap::new());
         }
         let known = self.inventory.read().await?;
+        let mut findings = BTreeMap::new();
         for wanted in &known.wanted {
             let wanted = self.orderable(&known, wanted);
-            if let Some(limit) = self.rate_limit(&known, &wanted).filter(|limit| limit.next_order.is_some()) {
-                domains.extend(wanted.names.iter().map(|name| (name.domain().clone(), limit.clone())));
-            }
+            let Some(obstacles) = self.obstacles(&known, &wanted) else { continue };
+            let domains = wanted.names.iter().map(CertificateName::domain);
+            findings.extend(domains.filter_map(|domain| Some((domain.clone(), obstacles.finding(domain)?))));
         }
-        Ok(domains)
+        Ok(findings)
     }
 
     /// What is wrong with a certificate, for a person to read.
     fn problem(&self, known: &Known, wanted: &Wanted) -> Option<String> {
-        let limit = self.rate_limit(known, &self.orderable(known, wanted)).map(|limit| limit.to_string());
-        let text = limit.or_else(|| {
-            let (directory, row) = self.last_failed(known, wanted)?;
-            Some(self.failure(directory, row))
-        });
-        known.problem(wanted, text.as_deref())
+        let obstacles = self.obstacles(known, &self.orderable(known, wanted));
+        known.problem(wanted, obstacles.map(|obstacles| obstacles.to_string()).as_deref())
     }
 
-    /// The authority at which the last order failed, if no certificate was issued since.
-    fn last_failed<'a>(&'a self, known: &'a Known, wanted: &Wanted) -> Option<(&'a str, &'a IssuanceRow)> {
-        let rows = self.authorities.iter().filter_map(|authority| {
-            let row = known.issuance(&wanted.domain, authority).filter(|row| row.problem.is_some())?;
-            Some((authority.directory(), row))
-        });
-        rows.max_by_key(|(_, row)| row.last_failure)
-    }
-
-    /// Why an order failed, with the authority if there are several.
-    fn failure(&self, directory: &str, row: &IssuanceRow) -> String {
-        let problem = row.problem.as_deref().unwrap_or_default();
-        if self.authorities.len() == 1 { problem.to_owned() } else { format!("{directory}: {problem}") }
-    }
-
-    /// Why a certificate that is due is not ordered when and where it would be if no authority had asked to wait. `None` if it is.
-    fn rate_limit(&self, known: &Known, wanted: &Wanted) -> Option<RateLimit> {
-        let (now, current) = (self.now(), self.current(known, wanted));
-        if !self.has_authority() || plan::due(wanted, current.as_ref()) > now {
+    /// What keeps a certificate from being issued, at each authority: why its last order failed, and limits because of which it is not ordered when
+    /// or where it would be.
+    fn obstacles(&self, known: &Known, wanted: &Wanted) -> Option<Obstacles> {
+        if !self.has_authority() {
             return None;
         }
-        let failures = self.failures(known, wanted);
-        let unlimited = |one: &Failures| Failures { not_before: Timestamp(0), pause: Pause::default(), ..*one };
-        let unlimited: Vec<_> = failures.iter().map(unlimited).collect();
-        let (_, without) = plan::next_order(wanted, current.as_ref(), &unlimited, now);
-        let authority = self.authorities.get(without)?;
-        let own = failures[without].limited_until(now);
-        let until = own.max(failures[without].pause.until);
+        let (now, mut all) = (self.now(), Vec::new());
+        let is_due = plan::due(wanted, self.current(known, wanted).as_ref()) <= now;
         let (next_order, next) = self.next_order(known, wanted);
-        let is_delayed = next != without || next_order == until;
-        if until <= now || !is_delayed {
-            return None;
+        for (index, (authority, failures)) in self.authorities.iter().zip(self.failures(known, wanted)).enumerate() {
+            let directory = authority.directory();
+            let mut add = |kind, reason| all.push(Obstacle { directory: directory.to_owned(), kind, reason });
+            let failure = known.issuance(&wanted.domain, authority).and_then(|row| row.problem.clone());
+            let is_in_the_way = is_due && (index < next || next_order > now);
+            let until = failures.limited_until(now);
+            if until > now && (failure.is_some() || is_in_the_way) {
+                let reason = failure.unwrap_or_else(|| "it has asked to wait".to_owned());
+                add(ObstacleKind::Limit { until: Some(until) }, reason);
+                continue;
+            }
+            // Another certificate has met this one.
+            let pause = self.limits.pause(directory, now).filter(|_| is_in_the_way);
+            let is_paused = pause.is_some();
+            if let Some((pause, reason)) = pause {
+                add(ObstacleKind::Limit { until: Some(pause.asked_until) }, reason);
+            }
+            match failure {
+                Some(_) if is_paused && failures.was_limited() => {}
+                Some(reason) if failures.was_limited() => add(ObstacleKind::Limit { until: None }, reason),
+                Some(reason) => add(ObstacleKind::Failure, reason),
+                None => {}
+            }
         }
-        let problem =
-            known.issuance(&wanted.domain, authority).filter(|_| own > now).and_then(|row| row.problem.clone());
-        Some(RateLimit {
-            directory: authority.directory().to_owned(),
-            until,
-            reason: problem.unwrap_or_else(|| "it has asked to wait".to_owned()),
-            other_failure: self
-                .last_failed(known, wanted)
-                .filter(|(directory, _)| *directory != authority.directory() || own <= now)
-                .map(|(directory, row)| self.failure(directory, row)),
+        let obstacles = Obstacles {
+            all,
             next_order: (next_order > now).then_some(next_order),
-            next_directory: self.authorities.get(next)?.directory().to_owned(),
-        })
+            next_directory: (self.authorities.len() > 1).then(|| self.authorities[next].directory().to_owned()),
+        };
+        Some(obstacles).filter(|obstacles| !obstacles.all.is_empty())
     }
 
     /// When a certificate is ordered again, after a failure or because the authority has asked to wait; `None`: at once.
