@@ -25,14 +25,12 @@ sys.path[:0] = [str(BENCH), str(BENCH / "rollout")]
 
 from client import Connection  # noqa: E402
 from fleet import ROOT  # noqa: E402
-from peers import CACHES, HEADER_TIMEOUT_S, STATIC, Verge, backend, floor, is_installed  # noqa: E402
+from peers import BASELINES, CACHES, HEADER_TIMEOUT_S, STATIC, Verge, backend, baseline, is_installed  # noqa: E402
 from server import CLIENT_CORE, report, require  # noqa: E402
 from site_files import Site  # noqa: E402
 from workloads import WrongAnswer, check, run, workloads  # noqa: E402
 
-SERVERS = "verge nginx proxy_cache varnish h2o caddy static-web-server floor"
-# What the floor answers as the others do.
-FLOOR_WORKLOADS = ["small", "large", "close"]
+SERVERS = "verge nginx proxy_cache varnish h2o caddy static-web-server floor bare"
 COLD, IDLE = "cold", "idle"
 COLD_READS = 1_000
 IDLE_CONNECTIONS = 10_000
@@ -61,8 +59,8 @@ class World:
         if name == "verge":
             # A byte per second.
             server = self.verge.edge(folder, "prefetch_bandwidth = 1" if is_cold else "")
-        elif name == "floor":
-            server = floor(folder, self.site, self.binaries)
+        elif name in BASELINES:
+            server = baseline(name, folder, self.site, self.binaries)
         else:
             server = CACHES[name](folder, self.backend) if name in CACHES else STATIC[name](folder, self.site)
         self.started(server)
@@ -166,13 +164,13 @@ def measure(world, chosen, arguments):
     plan = {}
     for workload in chosen:
         for server in servers:
-            if server.name == "floor" and workload.key not in FLOOR_WORKLOADS:
+            if server.name in BASELINES and workload.key not in BASELINES[server.name][1]:
                 continue
             checked = check(server, workload)
             if checked:
                 plan[workload.name, server.name] = checked
             else:
-                print(f"{server.name} is left out of {workload.name}: it sends no ETag", file=sys.stderr)
+                print(f"{server.name} is left out of {workload.name}: it sends no {'ETag' if workload.has_etag else '`connection: close`'}", file=sys.stderr)
     results = {}
     for number in range(arguments.rounds):
         for workload in chosen:

@@ -191,10 +191,19 @@ def static_web_server(folder, site):
     return Server("static-web-server", port, spawn(command, folder / "server.out"))
 
 
-def floor(folder, site, binaries):
-    """The HTTP stack of the edge with a minimal service: daemon/examples/http_floor.rs. It has the files at the root."""
-    port = free_port()
-    return Server("floor", port, spawn([binaries / "examples/http_floor", port, site.directory], folder / "floor.out"))
+# Each with its example in daemon/examples, and the workloads that it answers as the others do.
+BASELINES = {
+    # The HTTP stack of the edge with a minimal service.
+    "floor": ("http_floor", ["small", "large", "close"]),
+    # System calls, and next to nothing else.
+    "bare": ("bare_loop", ["small", "large", "br", "close"]),
+}
+
+
+def baseline(name, folder, site, binaries):
+    """It has the files at the root of the site."""
+    port, program = free_port(), binaries / "examples" / BASELINES[name][0]
+    return Server(name, port, spawn([program, port, site.directory], folder / "server.out"))
 
 
 STATIC = {"nginx": nginx_static, "h2o": h2o, "caddy": caddy, "static-web-server": static_web_server}
@@ -205,4 +214,4 @@ PROGRAMS = {"proxy_cache": "nginx", "varnish": "varnishd"}
 
 def is_installed(name):
     program = PROGRAMS.get(name, name)
-    return name in ["verge", "floor"] or (shutil.which(program) is not None and (program != "nginx" or Path(BROTLI).exists()))
+    return name == "verge" or name in BASELINES or (shutil.which(program) is not None and (program != "nginx" or Path(BROTLI).exists()))
