@@ -25,7 +25,7 @@ sys.path[:0] = [str(BENCH), str(BENCH / "rollout")]
 
 from client import Connection  # noqa: E402
 from fleet import ROOT  # noqa: E402
-from peers import BASELINES, CACHES, HEADER_TIMEOUT_S, STATIC, Verge, backend, baseline, is_installed  # noqa: E402
+from peers import BASELINES, CACHES, HEADER_TIMEOUT_S, REDIRECTING, STATIC, Verge, backend, baseline, is_installed  # noqa: E402
 from server import CLIENT_CORE, report, require  # noqa: E402
 from site_files import Site  # noqa: E402
 from workloads import WrongAnswer, check, run, workloads  # noqa: E402
@@ -165,6 +165,8 @@ def measure(world, chosen, arguments):
     for workload in chosen:
         for server in servers:
             if server.name in BASELINES and workload.key not in BASELINES[server.name][1]:
+                continue
+            if workload.targets and server.name not in REDIRECTING:
                 continue
             checked = check(server, workload)
             if checked:

@@ -208,6 +208,8 @@ def baseline(name, folder, site, binaries):
 
 STATIC = {"nginx": nginx_static, "h2o": h2o, "caddy": caddy, "static-web-server": static_web_server}
 CACHES = {"proxy_cache": proxy_cache, "varnish": varnish}
+# static-web-server would need each redirect in a configuration of its own, searched one after another.
+REDIRECTING = ["verge", "nginx", "proxy_cache", "varnish", "h2o", "caddy"]
 # Of those that are not called as their program is.
 PROGRAMS = {"proxy_cache": "nginx", "varnish": "varnishd"}
 

@@ -8,6 +8,7 @@ use verge_daemon::Clock;
 use crate::api_tls::ApiTls;
 use crate::certificates::{Issuer, Vault};
 use crate::channel_deletion::ChannelDeletion;
+use crate::collection::Collector;
 use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
 use crate::erasure::Erasures;
@@ -38,6 +39,7 @@ pub(crate) struct AppState {
     pub(crate) channel_deletion: ChannelDeletion,
     pub(crate) purges: Purges,
     pub(crate) erasures: Erasures,
+    pub(crate) collector: Collector,
     pub(crate) domains: Domains,
     pub(crate) vault: Vault,
     pub(crate) issuer: Arc<Issuer>,

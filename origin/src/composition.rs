@@ -13,6 +13,7 @@ use crate::certificates::{
 };
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
+use crate::collection::Collector;
 use crate::config::Config;
 use crate::domains::{DomainSettings, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
@@ -83,6 +84,7 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         clock: clock.clone(),
         tasks: tasks.clone(),
     };
+    let collector = collector(config, &erasures, &expiry_clock);
     let publisher = Publisher {
         database: database.clone(),
         blobs: blobs.clone(),
@@ -131,6 +133,7 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         channel_deletion,
         purges,
         erasures,
+        collector,
         domains,
         vault,
         tls,
@@ -151,6 +154,22 @@ async fn check_api_name(config: &Config, database: &Database, domains: &Domains)
         bail!("`api_name` is {name}, the host of site `{site}`: set another name");
     }
     Ok(())
+}
+
+/// Composes what collects.
+fn collector(config: &Config, erasures: &Erasures, expiry_clock: &ExpiryClock) -> Collector {
+    Collector {
+        database: erasures.database.clone(),
+        blobs: erasures.removal.blobs.clone(),
+        contents: erasures.contents.clone(),
+        feed: erasures.feed.clone(),
+        channel_locks: erasures.channel_locks.clone(),
+        active_packs: erasures.removal.active_packs.clone(),
+        expiry_clock: expiry_clock.clone(),
+        retention: config.retention,
+        tasks: erasures.tasks.clone(),
+        running: Arc::default(),
+    }
 }
 
 /// Composes what purges.

@@ -15,6 +15,7 @@ use verge_protocol::DomainName;
 use verge_protocol::api::Limits;
 
 use crate::certificates::{AuthoritySettings, SiteCertificates};
+use crate::collection::Retention;
 use crate::failed_attempts::FailureLimit;
 use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
@@ -64,6 +65,10 @@ pub struct Config {
     pub encode_budget: Duration,
     /// The interval between checks for what has expired: releases that channels inherit, and channels. Not a setting.
     pub expiry_check_interval: Duration,
+    /// Which releases are kept though no channel points at them.
+    pub retention: Retention,
+    /// The interval between collections of what is not needed. Not a setting.
+    pub collection_interval: Duration,
     /// How long a rollout waits for edges. Not a setting.
     pub rollout_timing: Timing,
     /// How long requests in progress have to finish at shutdown.
@@ -87,6 +92,8 @@ impl Config {
     pub const DOMAIN_CHECK_INTERVAL: Duration = Duration::from_mins(1);
     /// [`Config::expiry_check_interval`]; not a setting.
     pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+    /// [`Config::collection_interval`]; not a setting.
+    pub const COLLECTION_INTERVAL: Duration = Duration::from_hours(1);
     /// [`Config::certificate_interval`]; not a setting.
     pub const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(20);
     /// [`Config::encode_budget`] when nothing is set.
@@ -128,6 +135,8 @@ impl Config {
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
             encode_budget: Self::ENCODE_BUDGET,
             expiry_check_interval: Self::EXPIRY_CHECK_INTERVAL,
+            retention: Retention::DEFAULT,
+            collection_interval: Self::COLLECTION_INTERVAL,
             rollout_timing: Timing::default(),
             http_limits: HttpLimits::default(),
             drain_timeout: Self::DRAIN_TIMEOUT,

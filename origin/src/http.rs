@@ -8,6 +8,7 @@ mod certificates;
 pub(crate) mod challenges;
 mod changes;
 mod channels;
+mod collection;
 mod domains;
 mod edges;
 mod erasures;
@@ -47,6 +48,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/builds", post(builds::create))
         .route("/v1/sites/{site}/builds/{build}/blobs", post(builds::upload_blobs))
         .route("/v1/sites/{site}/releases", get(releases::list).post(releases::create))
+        .route("/v1/sites/{site}/releases/{release}", delete(collection::delete_release))
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel).delete(channels::delete))
         .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
         .route("/v1/sites/{site}/purges", post(purges::create))
@@ -58,6 +60,7 @@ pub(crate) fn router(app: AppState) -> Router {
         // For operators.
         .route("/v1/sites/{site}/regions", put(sites::set_regions))
         .route("/v1/sites/{site}/https", put(sites::set_https))
+        .route("/v1/collection", get(collection::plan).post(collection::collect))
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::claim).delete(domains::remove))
         .route("/v1/certificates", get(certificates::list))

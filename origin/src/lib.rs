@@ -9,6 +9,7 @@ mod caa_issuers;
 mod certificates;
 mod channel_deletion;
 mod channel_locks;
+mod collection;
 mod command;
 mod composition;
 mod config;
@@ -41,6 +42,7 @@ mod uploads;
 mod verify;
 
 pub use certificates::{AuthoritySettings, ExternalAccount, SiteCertificates};
+pub use collection::Retention;
 pub use command::{Command, Pin};
 pub use config::Config;
 pub use config::acme::{AcmeError, RawAcme, RawAuthority, RawExternalAccount};

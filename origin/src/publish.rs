@@ -173,8 +173,11 @@ impl Publisher {
         warnings: Vec<String>,
     ) -> ProgressStream {
         self.spawn(guard, move |publisher, _| async move {
-            // Nothing is erased until the rollout has begun.
+            // Nothing is erased or deleted until the rollout has begun.
             let _lock = publisher.channel_locks.lock_fingerprints().await;
+            if publisher.database.release(&label.site, release).await?.is_none() {
+                return Err(PublishError::DeletedRelease { site: label.site, release });
+            }
             publisher.contents.check_release(&label.site, release, manifest).await?;
             let target = MoveTarget::Existing(release, manifest);
             let new = NewRollout { label, expected, target, idempotency_key: key, canary, author };

@@ -100,6 +100,11 @@ impl ActivePacks {
         Some(Arc::clone(&packs.expected))
     }
 
+    /// Whether a pack of the build is being received.
+    pub(crate) fn has(&self, site: &SiteName, id: &BuildId) -> bool {
+        self.builds.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(site.clone(), id.clone()))
+    }
+
     /// Those of `blobs` that a pack which is being received may have.
     pub(crate) fn expected_of(&self, blobs: &HashSet<Digest>) -> HashSet<Digest> {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@ mod it {
     mod authorities;
     mod authority_proxy;
     mod certificates;
+    mod collection;
     mod damaged_rows;
     mod domains;
     mod edges;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod certificate;
+mod collection;
 mod domain;
 mod domain_finding;
 mod erasure;
@@ -32,6 +33,7 @@ use crate::timestamp::Timestamp;
 
 pub use self::admin::{EdgeSettings, ForceEdge, IssuedToken, NameServer, SiteRegions};
 pub use self::certificate::{Certificate, CertificateEdges, RekeyRequest};
+pub use self::collection::{Collected, EndedRelease};
 pub use self::domain::{Delegation, Domain, DomainRequest, Proof};
 pub use self::domain_finding::{DomainFinding, DomainStep, FindingKind};
 pub use self::erasure::{ContentInUse, EraseRequest, EraseTarget, ErasedContent, ErasurePlan};

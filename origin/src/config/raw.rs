@@ -14,6 +14,7 @@ use verge_protocol::DomainName;
 use super::Config;
 use super::acme::{AcmeError, RawAcme};
 use super::api_name::{self, ApiNameError, Given};
+use crate::collection::Retention;
 use crate::sites_url::{SitesUrl, SitesUrlError};
 
 /// What a configuration file holds. A field that is not listed here is an error.
@@ -37,12 +38,40 @@ pub struct RawConfig {
     pub encode_seconds: Option<u64>,
     pub drain_timeout_seconds: Option<u64>,
     #[serde(default)]
+    pub retention: RawRetention,
+    #[serde(default)]
     pub limits: RawHttpLimits,
+}
+
+/// The section `[retention]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRetention {
+    pub releases: Option<u32>,
+    pub days: Option<u32>,
+}
+
+impl TryFrom<RawRetention> for Retention {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawRetention) -> Result<Self, ConfigError> {
+        let releases = raw.releases.unwrap_or(Self::DEFAULT.releases);
+        if releases < 2 {
+            return Err(ConfigError::Retention(releases));
+        }
+        let time = raw.days.map_or(Self::DEFAULT.time, |days| Duration::from_hours(24) * days);
+        Ok(Self { releases, time })
+    }
 }
 
 /// Why the settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// No release would be kept to which a channel can be rolled back.
+    #[error(
+        "`releases` of `[retention]` is {0}: expected at least 2, the current release and the one to which it can be rolled back"
+    )]
+    Retention(u32),
     /// `sites_url` is.
     #[error(transparent)]
     SitesUrl(#[from] SitesUrlError),
@@ -93,6 +122,7 @@ impl TryFrom<RawConfig> for Config {
             master_key_file: raw.master_key_file,
             resolver: raw.resolver,
             encode_budget: raw.encode_seconds.map_or(Self::ENCODE_BUDGET, Duration::from_secs),
+            retention: raw.retention.try_into()?,
             http_limits: raw.limits.try_into()?,
             drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
             ..Self::new(raw.data, sites_url)

@@ -49,9 +49,13 @@ pub(super) async fn create(
     description::check(&build, &uploads.limits)?;
 
     contents.check_erased(&site, &build).await?;
-    uploads.blobs.put_build(&site, &id, body).await?;
-    drop(slot);
-    database.touch_build(&site, &id, uploads.clock.now()).await?;
+    {
+        // A collection sees the build, or else the build sees what was collected.
+        let _removals = uploads.blobs.prevent_removals().await;
+        uploads.blobs.put_build(&site, &id, body).await?;
+        drop(slot);
+        database.touch_build(&site, &id, uploads.clock.now()).await?;
+    }
     uploads.active_packs.wait(&site, &id).await;
     let missing = contents.missing(&site, &build).await?;
     let state = database.channel(&site, &channel).await?;

@@ -14,6 +14,7 @@ use verge_protocol::Region;
 use verge_protocol::api::ErrorBody;
 
 use crate::channel_deletion::DeletionError;
+use crate::collection::CollectionError;
 use crate::domains::DomainError;
 use crate::edge_settings::EdgeError;
 use crate::erasure::{ErasureError, NotRemoved};
@@ -150,6 +151,9 @@ impl From<&PublishError> for ApiError {
                 Self::conflict("erased", message).hint("move the channel to a release without these bytes")
             }
             PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
+            PublishError::DeletedRelease { .. } => {
+                Self::not_found("unknown_release", message).hint("move the channel to a release that exists")
+            }
             PublishError::Encoding { .. }
             | PublishError::Decoding { .. }
             | PublishError::Manifest(_)
@@ -174,6 +178,28 @@ impl From<DeletionError> for ApiError {
                 Self::conflict("channel_busy", message).hint("wait for it to finish, then try again")
             }
             DeletionError::Store(error) => Self::storage(&error),
+        }
+    }
+}
+
+impl From<CollectionError> for ApiError {
+    fn from(error: CollectionError) -> Self {
+        let message = error.to_string();
+        match error {
+            CollectionError::TooEarly => Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_early", message)
+                .hint("send the request again in some seconds"),
+            CollectionError::UnknownRelease { site, .. } => Self::not_found("unknown_release", message)
+                .hint(format!("GET /v1/sites/{site}/releases lists its releases")),
+            CollectionError::InUse { .. } => {
+                Self::conflict("in_use", message).hint("move the channel to another release, or delete it, first")
+            }
+            CollectionError::Manifest(_) | CollectionError::Build { .. } => {
+                tracing::error!(error = error_chain(&error), "nothing was collected");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error_chain(&error))
+                    .hint("no blob is removed while it is not known what is needed: run `verge-origin verify`")
+            }
+            CollectionError::Store(error) => Self::storage(&error),
+            CollectionError::Panicked(_) | CollectionError::ShuttingDown => Self::internal(&error),
         }
     }
 }

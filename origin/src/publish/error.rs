@@ -26,6 +26,8 @@ pub(crate) enum PublishError {
     ErasedContent { site: SiteName, path: SitePath, erased: SitePath },
     #[error("{release} of {site} has bytes at `{path}` that were erased")]
     ErasedRelease { site: SiteName, release: ReleaseNumber, path: SitePath },
+    #[error("{release} of {site} was deleted")]
+    DeletedRelease { site: SiteName, release: ReleaseNumber },
     #[error("failed to encode content {digest} by {coding}")]
     Encoding { digest: Digest, coding: Coding, source: std::io::Error },
     #[error("failed to decode content {digest} by {coding}")]

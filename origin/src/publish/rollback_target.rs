@@ -10,7 +10,7 @@ use crate::store::{ChannelMove, ChannelRow, Database, ROLLBACK_MOVES_READ, Stand
 /// The release, with other files, that was live on a channel before its current one. A move back to a release that was live before undoes
 /// all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
 ///
-/// `None` too if that is not known: the last [`ROLLBACK_MOVES_READ`] moves are read, and the current release, or one with the same files that
+/// `None` too if it was deleted, or if it is not known: the last [`ROLLBACK_MOVES_READ`] moves are read, and the current release, or one with the same files that
 /// stands before it, was live before them.
 pub(crate) async fn rollback_target(
     database: &Database,
@@ -28,7 +28,10 @@ pub(crate) async fn rollback_target(
             }
         }
     }
-    Ok(target)
+    match target {
+        Some(number) if database.release(site, number).await?.is_some() => Ok(target),
+        _ => Ok(None),
+    }
 }
 
 /// What was live before `current`, by moves of which the last one, the first element, went there: the releases with the same files, the

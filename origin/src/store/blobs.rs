@@ -113,6 +113,17 @@ impl Blobs {
         }
     }
 
+    /// Removes a blob, as [`Self::delete`] does, and returns its size in bytes; 0 if there is none.
+    pub(crate) async fn delete_sized(&self, digest: Digest) -> Result<u64, StoreError> {
+        let size = match self.store.head(&blob_path(digest)).await {
+            Ok(object) => object.size,
+            Err(object_store::Error::NotFound { .. }) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        self.delete(digest).await?;
+        Ok(size)
+    }
+
     /// Moves a corrupt blob, such as a power failure may leave, to quarantine. Another writer may have done so.
     pub(crate) async fn quarantine(&self, digest: Digest) -> Result<(), StoreError> {
         let quarantine = ObjectPath::from(format!("quarantine/{digest}"));
@@ -206,6 +217,14 @@ impl Blobs {
     pub(crate) async fn put_build(&self, site: &SiteName, id: &BuildId, body: Bytes) -> Result<(), StoreError> {
         self.check_space(&body, DiskSpace::available_for_blobs)?;
         self.write(&build_path(site, id), body, PutMode::Overwrite).await
+    }
+
+    /// Deletes the description of a build. That there is none is no error.
+    pub(crate) async fn delete_build(&self, site: &SiteName, id: &BuildId) -> Result<(), StoreError> {
+        match self.store.delete(&build_path(site, id)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The description of a build as the client sent it.

@@ -60,7 +60,10 @@ impl Database {
                where d.site = m.site and d.channel = m.channel and d.seq < m.epoch)) as times_before, \
              (select min(f.epoch) from channel_move f where f.site = m.site and f.release = m.release) as first, \
              r.author as release_author, r.message, r.git_commit \
-             from channel_move m left join release r on r.site = m.site and r.number = m.release \
+             from channel_move m left join \
+             (select site, number, author, message, git_commit from release where site = $1 union all \
+              select site, number, author, message, git_commit from deleted_release where site = $1) r \
+             on r.site = m.site and r.number = m.release \
              where m.site = $1 order by m.epoch desc limit $2",
         )
         .bind(site.as_str())

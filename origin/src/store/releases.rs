@@ -181,7 +181,9 @@ pub(super) async fn insert(
     let (number,): (i64,) = sqlx::query_as(
         "insert into release (site, number, manifest, files, bytes, created, author, message, git_commit, \
          idempotency_key, warnings) \
-         select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10 from release where site = $1 \
+         select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10 from \
+         (select number from release where site = $1 union all select number from deleted_release where site = $1 \
+         union all select release from channel_move where site = $1) as known \
          returning number",
     )
     .bind(site.as_str())

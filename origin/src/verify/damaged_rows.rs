@@ -76,6 +76,10 @@ impl DamagedRows<'_> {
                 .repair(Repair::delete(row, "deletes the row"))
                 .advice(format!("purge it again: `verge purge --site {}`", site())),
             "release" => self.release(row, find(Severity::Operation, "the release is not listed; a rollback to it fails, and if a channel serves it, pushes to the channel do")),
+            "deleted_release" => find(Severity::Harmless, "`verge log` names neither author nor message of the release, which was deleted")
+                .repair(Repair::delete(row, "deletes the row")),
+            "unused_blob" => find(Severity::Harmless, "bytes that nothing needs may stay on disk")
+                .repair(Repair::delete(row, "deletes the row")),
             "edge_key" => find(Severity::Operation, "the edge gets no secrets")
                 .repair(Repair::delete(row, "deletes the row: the edge is bound to its key when it asks again")),
             "join_code" => find(Severity::Harmless, "the join code cannot be used")

@@ -18,6 +18,8 @@ pub(super) struct Metadata {
     pub(super) rows: u64,
     pub(super) sites: BTreeSet<SiteName>,
     pub(super) releases: BTreeMap<(SiteName, ReleaseNumber), Release>,
+    /// Those that were deleted, with the digests of their manifests.
+    pub(super) deleted_releases: BTreeMap<(SiteName, ReleaseNumber), Digest>,
     pub(super) manifests: HashMap<Digest, Content>,
     /// Contents of several blobs: the digest of the list of blobs.
     pub(super) contents: HashMap<Digest, (RawRow, Digest)>,
@@ -83,6 +85,7 @@ impl Metadata {
         all.table(snapshot, &row::BUILD, |_, row| build(row)).await;
         all.table(snapshot, &row::MANIFEST, Self::manifest).await;
         all.table(snapshot, &row::RELEASE, Self::release).await;
+        all.table(snapshot, &row::DELETED_RELEASE, Self::deleted_release).await;
         all.table(snapshot, &row::CHANNEL_MOVE, Self::channel_move).await;
         all.table(snapshot, &row::CHANNEL_LIFETIME, |_, row| channel_lifetime(row)).await;
         all.table(snapshot, &row::CHANNEL_DELETION, Self::channel_deletion).await;
@@ -92,6 +95,7 @@ impl Metadata {
         all.table(snapshot, &row::DOMAIN, Self::domain).await;
         all.table(snapshot, &row::ERASURE, Self::erasure).await;
         all.table(snapshot, &row::ERASED_BLOB, |_, row| erased_blob(row)).await;
+        all.table(snapshot, &row::UNUSED_BLOB, |_, row| row.parse::<Digest>("digest").map(drop)).await;
         all.table(snapshot, &row::PURGE, |_, row| purge(row)).await;
         all.table(snapshot, &row::SECRET, |_, row| secret(row)).await;
         all.table(snapshot, &row::EDGE_KEY, |_, row| edge_key(row)).await;
@@ -200,6 +204,19 @@ impl Metadata {
         Ok(())
     }
 
+    fn deleted_release(&mut self, row: &RawRow) -> Parsed<()> {
+        let key = (row.parse("site")?, ReleaseNumber(row.number("number")?));
+        for column in ["files", "bytes", "created", "deleted"] {
+            row.number(column)?;
+        }
+        for column in ["author", "message", "git_commit", "deleted_by"] {
+            row.optional(column, RawRow::text)?;
+        }
+        self.deleted_releases.insert(key, row.parse("manifest")?);
+        Ok(())
+    }
+
+    /// Read after all releases, and those that were deleted.
     fn channel_move(&mut self, row: &RawRow) -> Parsed<()> {
         let key: (SiteName, ChannelName) = (row.parse("site")?, row.parse("channel")?);
         let new = Move {
@@ -212,8 +229,9 @@ impl Metadata {
             row.optional(column, RawRow::text)?;
         }
         self.last_epoch = self.last_epoch.max(new.epoch.0);
-        let release = self.releases.get(&(key.0.clone(), new.release));
-        if release.is_none_or(|release| release.manifest != new.manifest) {
+        let release = (key.0.clone(), new.release);
+        let manifest = self.releases.get(&release).map(|release| &release.manifest);
+        if manifest.or_else(|| self.deleted_releases.get(&release)) != Some(&new.manifest) {
             self.odd_moves.push((row.clone(), key.clone(), new.clone()));
         }
         if self.last_moves.get(&key).is_none_or(|last| last.epoch < new.epoch) {

@@ -48,6 +48,24 @@ pub(super) static CHANNEL_LIFETIME: Table =
     Table { name: "channel_lifetime", key: 3, columns: &["site", "channel", "release", "seconds"] };
 pub(super) static CHANNEL_DELETION: Table =
     Table { name: "channel_deletion", key: 3, columns: &["site", "channel", "seq", "deleted", "author", "expired"] };
+pub(super) static DELETED_RELEASE: Table = Table {
+    name: "deleted_release",
+    key: 2,
+    columns: &[
+        "site",
+        "number",
+        "manifest",
+        "files",
+        "bytes",
+        "created",
+        "author",
+        "message",
+        "git_commit",
+        "deleted",
+        "deleted_by",
+    ],
+};
+pub(super) static UNUSED_BLOB: Table = Table { name: "unused_blob", key: 1, columns: &["digest"] };
 pub(super) static FINGERPRINT: Table =
     Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest", "immutable", "changed"] };
 pub(super) static ENCODING: Table =
