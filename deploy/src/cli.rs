@@ -11,6 +11,7 @@ mod explain;
 mod global;
 mod orphans;
 mod purge;
+mod releases;
 mod scan;
 mod site_https;
 
@@ -31,6 +32,7 @@ pub use self::explain::Explain;
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
 pub use self::purge::{Erase, Log, Purge};
+pub use self::releases::{Gc, Releases};
 pub use self::scan::ScanArgs;
 pub use self::site_https::SiteHttpsArgs;
 use crate::channel::Lifetime;
@@ -56,8 +58,16 @@ pub enum Command {
     Push(Push),
     /// Say what a push would do and what is wrong with a build, without a network: rules, links, names
     Check(Check),
-    /// List the releases of a site, newest first
-    Releases(SiteArg),
+    /// List the releases of a site, newest first, or delete some
+    #[command(args_conflicts_with_subcommands = true)]
+    Releases {
+        /// The site.
+        #[command(flatten)]
+        site: SiteArg,
+        /// The subcommand; none: list the releases
+        #[command(subcommand)]
+        command: Option<Releases>,
+    },
     /// Make an earlier release live again
     Rollback(Rollback),
     /// Make the release of a preview live, without uploading it again
@@ -78,6 +88,8 @@ pub enum Command {
     Purge(Purge),
     /// Remove bytes from the origin and every edge for good, as a takedown requires
     Erase(Erase),
+    /// Delete releases that are not kept any longer, and bytes that nothing needs, as the origin does each hour
+    Gc(Gc),
     /// List what was done to a site, newest first
     Log(Log),
     /// Keep an origin's URL, a token for it, and the pin of its key, for all later commands
@@ -315,12 +327,13 @@ mod tests {
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
         let names = [
-            "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "login", "logout",
+            "push", "releases", "rollback", "promote", "channels", "purge", "erase", "gc", "log", "login", "logout",
             "status", "sites", "edges", "domains", "certs", "dns", "schema", "up",
         ];
         let verbs = [
             "certs rekey",
             "channels delete",
+            "releases delete",
             "sites regions",
             "edges add",
             "edges set",
@@ -370,6 +383,9 @@ mod tests {
             "push --preview --expires never",
             "channels --site demo",
             "channels delete pr-12 --site demo --yes",
+            "releases --site demo",
+            "releases delete v3 v4 --yes",
+            "gc --dry-run",
             "promote pr-12",
             "promote v43 --to staging",
             "push --wait",
@@ -407,6 +423,8 @@ mod tests {
             "push --expires soon",
             "channels --site demo delete pr-12",
             "channels delete",
+            "releases delete",
+            "releases delete 3.1",
             "promote",
             "push --wait=most",
             "push --wait=0%",

@@ -24,8 +24,8 @@ use verge_protocol::api::{
     IssuedToken, MoveChannel, Progress, PurgeProgress, PurgeRequest, TokenOwner,
 };
 use verge_protocol::{
-    BuildId, ChannelName, Digest, DomainName, EdgeName, KeyPin, Manifest, NameServerName, Seq, SiteName, compression,
-    error_chain, pack,
+    BuildId, ChannelName, Digest, DomainName, EdgeName, KeyPin, Manifest, NameServerName, ReleaseNumber, Seq, SiteName,
+    compression, error_chain, pack,
 };
 
 pub use self::edge_client::EdgeClient;
@@ -146,6 +146,20 @@ impl Client {
         url.query_pairs_mut().extend_pairs(author.map(|author| ("author", author)));
         let query = url.query().unwrap_or_default();
         self.delete(&format!("/v1/sites/{site}/channels/{channel}?{query}")).await
+    }
+
+    /// `DELETE /v1/sites/{site}/releases/{release}`, for `author`.
+    pub async fn delete_release(
+        &self,
+        site: &SiteName,
+        release: ReleaseNumber,
+        author: Option<&str>,
+    ) -> Result<(), ClientError> {
+        let path = format!("/v1/sites/{site}/releases/{release}");
+        let mut url = Url::parse(&self.origin.join(&path)).expect("a path and a number make a valid URL");
+        url.query_pairs_mut().extend_pairs(author.map(|author| ("author", author)));
+        let query = url.query().unwrap_or_default();
+        self.delete(&format!("{path}?{query}")).await
     }
 
     /// `GET /v1/sites`, all pages.

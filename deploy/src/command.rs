@@ -10,6 +10,7 @@ mod edges;
 mod erase;
 mod explain;
 mod failures;
+mod gc;
 mod join_code;
 mod linking;
 mod log;
@@ -44,13 +45,14 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
     let result = match &cli.command {
         Command::Push(arguments) => push::run(arguments, &context).await,
         Command::Check(arguments) => check::run(arguments, &context),
-        Command::Releases(arguments) => releases::run(arguments, &context).await,
+        Command::Releases { site, command } => releases::run(site, command.as_ref(), &context).await,
         Command::Rollback(arguments) => rollback::run(arguments, &context).await,
         Command::Promote(arguments) => promote::run(arguments, &context).await,
         Command::Channels { site, command } => channels::run(site, command.as_ref(), &context).await,
         Command::Purge(arguments) => purge::run(arguments, &context).await,
         Command::Explain(arguments) => explain::run(arguments, &context).await,
         Command::Erase(arguments) => erase::run(arguments, &context).await,
+        Command::Gc(arguments) => gc::run(arguments, &context).await,
         Command::Log(arguments) => log::run(arguments, &context).await,
         Command::Login { url } => login::login(url, &context).await,
         Command::Logout => login::logout(&context),

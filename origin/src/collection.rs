@@ -9,6 +9,8 @@
 
 mod marks;
 mod retention;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,6 +36,9 @@ const BUILD_KEPT_FOR: Duration = Duration::from_hours(24);
 
 /// One transaction, for which other writes wait, deletes so many releases, or gives up so many blobs, at most.
 const BATCH: usize = 1000;
+
+/// How long a client waits for a collection at most.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// The largest description of a build, decompressed, in bytes.
 const BUILD_BYTES_MAX: usize = 192 << 20;
@@ -151,17 +156,25 @@ impl Collector {
         self.forget_contents(&mut marks).await?;
         (collected.blobs, collected.bytes) = self.remove_unused().await?;
         if collected != Collected::default() {
-            let Collected { releases, builds, blobs, bytes } = &collected;
+            let Collected { releases, builds, blobs, bytes, .. } = &collected;
             tracing::info!(releases = releases.len(), builds, blobs, bytes, "collected what is not needed");
         }
         Ok(collected)
     }
 
-    /// Collects. Continues when the caller is dropped.
+    /// Collects. Continues when the caller is dropped, or has waited for [`WAIT_MAX`].
     pub(crate) async fn collect_detached(&self) -> Result<Collected, CollectionError> {
         let collector = self.clone();
-        let collecting = self.tasks.spawn("collect", async move { collector.collect().await });
-        collecting.await?.unwrap_or(Err(CollectionError::ShuttingDown))
+        let collecting = self.tasks.spawn("collect", async move {
+            let failed = |error: &CollectionError| {
+                tracing::error!(error = error_chain(error), "failed to collect what is not needed any more");
+            };
+            collector.collect().await.inspect_err(failed)
+        });
+        match tokio::time::timeout(WAIT_MAX, collecting).await {
+            Ok(collected) => collected?.unwrap_or(Err(CollectionError::ShuttingDown)),
+            Err(_) => Ok(Collected { is_running: true, ..Collected::default() }),
+        }
     }
 
     /// Deletes a release that no channel uses, whether or not it would be kept. Its blobs are removed by the next collection.

@@ -45,6 +45,11 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "channel_deleted" => "to create the channel anew, run the command again",
         "channel_busy" => "wait for it to finish, then run the command again",
         "in_use" => "first push a release without these bytes to each of these channels, or delete it",
+        "release_in_use" => "make another release live first; tabs opened before need this one for a day more",
+        "too_early" => "run the command again in some seconds",
+        "unreadable" => {
+            "no blob is removed while it is not known what is needed: run `verge-origin verify` on the origin"
+        }
         "erased" => {
             "use `verge log` to see what was erased, when and by whom; `verge rollback --to` names a release without it"
         }

@@ -1,22 +1,53 @@
 //! `verge releases`.
 
-use serde_json::Value;
-use verge_protocol::Timestamp;
+use serde_json::{Value, json};
 use verge_protocol::api::Release;
+use verge_protocol::{ReleaseNumber, SiteName, Timestamp};
 
 use super::context::Context;
+use super::{linking, provenance};
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
 use crate::project::Project;
 
-pub(super) async fn run(arguments: &cli::SiteArg, context: &Context<'_>) -> Result<Exit, Failure> {
-    let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.as_ref())?;
+pub(super) async fn run(
+    site: &cli::SiteArg,
+    command: Option<&cli::Releases>,
+    context: &Context<'_>,
+) -> Result<Exit, Failure> {
+    let project = Project::find(None, &context.environment.current_dir)?;
+    if let Some(cli::Releases::Delete { releases, site, yes }) = command {
+        let site = linking::site_to_change(&project, site.site.as_ref(), context)?;
+        return delete(&site, releases, *yes, context).await;
+    }
+    let site = project.site(site.site.as_ref())?;
     let client = context.client()?;
     let answer: Value = client.get(&format!("/v1/sites/{site}/releases")).await?;
     context.print_list(&answer, format_args!("{site} has no releases yet"), |releases: &[Release]| {
         render(releases, context.environment.now, context.output)
+    })
+}
+
+async fn delete(
+    site: &SiteName,
+    releases: &[ReleaseNumber],
+    yes: bool,
+    context: &Context<'_>,
+) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let names = releases.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if !yes {
+        context.confirm(&format!("no channel of {site} can be moved back to {names}"))?;
+    }
+    let author = provenance::author_of(context.environment).await;
+    for release in releases {
+        client.delete_release(site, *release, author.as_deref()).await?;
+    }
+    let answer = json!({ "site": site, "deleted": releases });
+    context.print_result(&answer, || {
+        Ok(format!("deleted {names} of {site}; the next `verge gc` frees what only they needed"))
     })
 }
 
@@ -45,8 +76,8 @@ fn render(releases: &[Release], now: Timestamp, output: &Output) -> String {
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::Digest;
     use verge_protocol::api::Provenance;
-    use verge_protocol::{Digest, ReleaseNumber};
 
     use super::*;
     use crate::output::OutputOptions;

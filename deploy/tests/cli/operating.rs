@@ -1,5 +1,6 @@
 //! Commands of operators, against a real origin.
 
+mod collection;
 mod regions;
 mod resolver;
 mod world;

@@ -190,11 +190,9 @@ impl From<CollectionError> for ApiError {
                 .hint("send the request again in some seconds"),
             CollectionError::UnknownRelease { site, .. } => Self::not_found("unknown_release", message)
                 .hint(format!("GET /v1/sites/{site}/releases lists its releases")),
-            CollectionError::InUse { .. } => {
-                Self::conflict("in_use", message).hint("move the channel to another release, or delete it, first")
-            }
+            CollectionError::InUse { .. } => Self::conflict("release_in_use", message)
+                .hint("move the channel to another release, or delete it, first"),
             CollectionError::Manifest(_) | CollectionError::Build { .. } => {
-                tracing::error!(error = error_chain(&error), "nothing was collected");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", error_chain(&error))
                     .hint("no blob is removed while it is not known what is needed: run `verge-origin verify`")
             }

@@ -164,7 +164,7 @@ async fn release_that_a_channel_uses_is_not_deleted() {
     let origin = start().await;
     origin.push("demo", &release(1)).await;
     let (status, refused) = error(origin.delete("/v1/sites/demo/releases/v1").await).await;
-    assert_eq!((status, &*refused.code), (409, "in_use"));
+    assert_eq!((status, &*refused.code), (409, "release_in_use"));
     assert!(refused.message.contains("channel live"), "{}", refused.message);
     let (status, refused) = error(origin.delete("/v1/sites/demo/releases/v7").await).await;
     assert_eq!((status, &*refused.code, &*refused.message), (404, "unknown_release", "site `demo` has no release v7"));

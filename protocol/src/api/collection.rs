@@ -16,6 +16,9 @@ pub struct Collected {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// The collection takes longer than the origin lets the client wait, and goes on; the other fields say nothing then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_running: bool,
 }
 
 /// A release that is not kept any longer.

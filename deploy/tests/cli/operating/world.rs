@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use verge_daemon::Clock;
-use verge_origin::{Config, Origin};
+use verge_origin::{Config, Origin, Timing};
 use verge_protocol::Timestamp;
 
 use super::resolver::Resolver;
@@ -14,6 +14,7 @@ pub(super) struct World {
     pub(super) dir: tempfile::TempDir,
     pub(super) origin: Origin,
     pub(super) resolver: Resolver,
+    pub(super) clock: Clock,
 }
 
 impl World {
@@ -22,10 +23,13 @@ impl World {
         let config = Config {
             resolver: Some(resolver.address),
             domain_check_interval: Duration::from_hours(1),
+            expiry_check_interval: Duration::from_millis(50),
+            rollout_timing: Timing { live: Duration::from_millis(1), ..Timing::default() },
             ..Config::new(dir.path().join("origin"), "https://sites.example.org".parse().unwrap())
         };
-        let origin = Origin::bind_with_clock(config, Clock::manual(Timestamp(3_600_000))).await.unwrap();
-        let world = Self { dir, origin, resolver };
+        let clock = Clock::manual(Timestamp(3_600_000));
+        let origin = Origin::bind_with_clock(config, clock.clone()).await.unwrap();
+        let world = Self { dir, origin, resolver, clock };
         let client = verge::client::Client::new(world.url().parse().unwrap(), &world.token()).unwrap();
         client.create_site(&"demo".parse().unwrap()).await.unwrap();
         world
