@@ -13,7 +13,7 @@ use crate::channel::ChannelArg;
 /// `verge channels`.
 #[derive(Debug, Subcommand)]
 pub enum Channels {
-    /// Delete a preview channel; its releases stay
+    /// Delete a preview channel; its releases stay for a day
     Delete {
         /// The channel, such as pr-12, or the name of its branch
         channel: ChannelArg,

@@ -50,7 +50,7 @@ async fn delete(site: &SiteName, channel: &ChannelArg, yes: bool, context: &Cont
     };
     if !yes {
         let url = human::line(&known.url, usize::MAX);
-        context.confirm(&format!("{url} will answer 404; its release {} stays", known.release))?;
+        context.confirm(&format!("{url} will answer 404; its release {} stays for a day", known.release))?;
     }
     // By its epoch: a channel that was pushed to meanwhile is not deleted.
     let author = provenance::author_of(context.environment).await;
