@@ -4,7 +4,7 @@
 //! manifests, and those of builds that were used within a day. Sites give up what is not marked, durably; then blobs that nothing needs are
 //! removed from the store.
 //!
-//! Pushes go on meanwhile. A build is recorded under [`Blobs::prevent_removals`], and a release made under
+//! Pushes continue meanwhile. A build is recorded under [`Blobs::prevent_removals`], and a release made under
 //! [`ChannelLocks::lock_fingerprints`]. Every step here that deletes something holds both locks, and marks first what is new.
 
 mod marks;
@@ -62,7 +62,7 @@ pub(crate) struct Collector {
 /// Why nothing, or not all, was collected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CollectionError {
-    #[error("the origin has just started: edges have not told the time yet")]
+    #[error("the origin has just started: edges have not reported their clocks yet")]
     TooEarly,
     #[error("site `{site}` has no release {release}")]
     UnknownRelease { site: SiteName, release: ReleaseNumber },

@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: &cli::Gc, context: &Context<'_>) -> Result<Ex
     };
     answer["dry_run"] = arguments.dry_run.into();
     if answer["is_running"] == true {
-        context.output.info("this takes a while: the origin goes on, and writes to its log what it has deleted");
+        context.output.info("this takes longer: the origin continues, and its log says what it has deleted");
     }
     context.print_result(&answer, || Ok(render(&Collected::deserialize(&answer)?, arguments.dry_run)))
 }

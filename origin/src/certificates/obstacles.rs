@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_each_authority_said_is_named_and_which_is_asked_next() {
+    fn each_authority_is_named_with_its_obstacle_and_the_next_one_with_the_time() {
         let soon = Timestamp(600_000);
         let failure = obstacle(OTHER, ObstacleKind::Failure, "HTTP 500");
         let next_directory = Some(OTHER.to_owned());

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_deleted_preview_had_is_kept_for_a_day() {
+    fn releases_that_only_a_deleted_preview_had_are_kept_for_a_day() {
         let events = [(0, Push("live")), (0, Push("pr-1")), (HOUR, Push("pr-1")), (DAY, Delete("pr-1"))];
         assert_eq!(ended_at(DAY + HOUR - 1, &events), [] as [u64; 0]);
         assert_eq!(ended_at(DAY + HOUR, &events), [2], "it was replaced in the first hour");

@@ -83,7 +83,7 @@ impl Collector {
 }
 
 #[tokio::test]
-async fn what_a_build_needs_that_is_recorded_after_the_marks_were_set_stays() {
+async fn blobs_of_a_build_that_is_recorded_after_the_marks_were_set_stay() {
     let directory = tempfile::tempdir().unwrap();
     let collector = collector(directory.path()).await;
     let (needed, unneeded) = (collector.hold("needed").await, collector.hold("unneeded").await);
@@ -141,7 +141,7 @@ async fn build_whose_pack_is_being_received_does_not_end() {
     };
     assert_eq!(collector.end_builds(later).await.unwrap(), 0);
     drop(pack);
-    assert_eq!(collector.end_builds(NOW.after(BUILD_KEPT_FOR - Duration::from_secs(1))).await.unwrap(), 0);
+    assert_eq!(collector.end_builds(Timestamp(later.0 - 1)).await.unwrap(), 0);
     assert_eq!(collector.end_builds(later).await.unwrap(), 1);
     assert!(collector.blobs.get_build(&demo(), &id).await.unwrap().is_none());
     collector.database.close().await;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow};
-use verge_protocol::state::{ChannelState, Key, ReleaseState, RolloutState};
+use verge_protocol::state::{Key, ParsedRow, ReleaseState};
 use verge_protocol::{BuildId, ChannelName, Content, Digest, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::channels::ChannelMove;
@@ -113,7 +113,7 @@ impl Database {
         for (channel, deletion) in all(rows, parse)? {
             channels.entry(channel).or_default().deletions.push(deletion);
         }
-        let in_use = manifests_in_use(&mut connection, site).await?;
+        let in_use = manifests_in_use(&mut connection, Some(site)).await?;
         Ok(SiteHistory { releases, channels, in_use })
     }
 
@@ -130,7 +130,7 @@ impl Database {
     ) -> Result<Vec<ReleaseNumber>, StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let in_use = manifests_in_use(&mut transaction, site).await?;
+        let in_use = manifests_in_use(&mut transaction, Some(site)).await?;
         let mut deleted = Vec::new();
         for number in numbers {
             let manifest: Option<(String,)> =
@@ -174,10 +174,7 @@ impl Database {
         let query = sqlx::query("select distinct manifest from release");
         let mut manifests: HashSet<Digest> =
             all(column_values::fetch_all(&mut connection, query).await?, digest)?.into_iter().collect();
-        drop(connection);
-        for site in self.site_names().await? {
-            manifests.extend(manifests_in_use(&mut *self.read_connection().await?, &site).await?.into_keys());
-        }
+        manifests.extend(manifests_in_use(&mut connection, None).await?.into_keys());
         Ok(manifests)
     }
 
@@ -271,20 +268,32 @@ impl Database {
     }
 }
 
-/// The manifests of a site that are in use.
-async fn manifests_in_use(connection: &mut AnyConnection, site: &SiteName) -> Result<ManifestsInUse, StoreError> {
+/// The manifests that are in use: of one site, or of all.
+async fn manifests_in_use(
+    connection: &mut AnyConnection,
+    site: Option<&SiteName>,
+) -> Result<ManifestsInUse, StoreError> {
+    let of_site = site.map_or_else(String::new, |site| format!("/{site}"));
     let mut in_use = ManifestsInUse::new();
-    for key in state::keys_of(connection, &format!("channel/{site}")).await? {
-        let Key::Channel(_, channel) = &key else { continue };
-        if let Some(state) = state::get::<ChannelState>(connection, &key).await? {
-            in_use.extend(state.inherits.iter().map(|inherited| (inherited.manifest, channel.clone())));
-            in_use.insert(state.manifest, channel.clone());
+    for kind in ["channel", "rollout"] {
+        let prefix = format!("{kind}{of_site}");
+        let keys = state::keys_of(connection, &prefix).await?;
+        let rows = state::rows_of(connection, &prefix).await?;
+        let read: HashSet<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+        // One that is left out was deleted meanwhile, or is damaged, which this tells.
+        for key in keys.iter().filter(|key| !read.contains(key.to_string().as_str())) {
+            state::get::<serde_json::Value>(connection, key).await?;
         }
-    }
-    for key in state::keys_of(connection, &format!("rollout/{site}")).await? {
-        let Key::Rollout(_, channel) = &key else { continue };
-        if let Some(state) = state::get::<RolloutState>(connection, &key).await? {
-            in_use.insert(state.manifest, channel.clone());
+        for row in rows {
+            let text = row.key.clone();
+            match row.parse().map_err(|_| StoreError::Malformed { what: "state", text })? {
+                ParsedRow::Channel(label, Some(state)) => {
+                    let inherited = state.inherits.iter().map(|inherited| inherited.manifest);
+                    in_use.extend(inherited.chain([state.manifest]).map(|manifest| (manifest, label.channel.clone())));
+                }
+                ParsedRow::Rollout(label, Some(state)) => drop(in_use.insert(state.manifest, label.channel)),
+                _ => {}
+            }
         }
     }
     Ok(in_use)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
+use sqlx::{Connection as _, SqliteConnection};
 use verge_origin::Retention;
 use verge_protocol::ReleaseNumber;
 use verge_protocol::api::{Collected, LogEntry, Progress, Release, Site};
@@ -178,11 +179,11 @@ async fn build_that_is_in_use_keeps_its_blobs_and_one_that_is_not_ends() {
     let pushed = release(1);
     let created = origin.create_build("demo", &pushed.build).await;
     assert!(origin.post_pack("demo", &created, packed(&pushed.blobs)).await.status().is_success());
-    origin.clock.advance(DAY - Duration::from_mins(1));
+    origin.clock.advance(Duration::from_mins(24 * 60 - 1));
     assert_eq!(origin.collect().await, Collected::default());
     // Asked for again, it is in use for a day more.
     assert_eq!(origin.create_build("demo", &pushed.build).await.missing, []);
-    origin.clock.advance(DAY - Duration::from_mins(1));
+    origin.clock.advance(Duration::from_mins(24 * 60 - 1));
     assert_eq!(origin.collect().await, Collected::default());
     assert!(matches!(
         progress(origin.publish("demo", &created, None).await).await.last(),
@@ -229,7 +230,7 @@ async fn blob_that_another_site_or_a_manifest_shares_stays() {
 }
 
 #[tokio::test]
-async fn nothing_is_removed_while_it_is_not_known_what_is_needed() {
+async fn blobs_are_not_removed_while_it_is_not_known_which_are_needed() {
     let origin = start().await;
     for number in 1..=4 {
         origin.push("demo", &release(number)).await;
@@ -245,6 +246,22 @@ async fn nothing_is_removed_while_it_is_not_known_what_is_needed() {
     assert_eq!((status, &*refused.code), (500, "unreadable"), "{}", refused.message);
     assert!(origin.has_object(&page(1)) && origin.has_object(&page(2)));
     std::fs::write(&manifest, sound).unwrap();
+    // Nor if it is not known what a channel points at.
+    let path = origin.directory.path().join("origin/origin.db");
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let mut set = async |value: &str| {
+        let query = sqlx::query("update state set value = $1 where key = 'channel/demo/live'");
+        query.bind(value.to_owned()).execute(&mut database).await.unwrap();
+    };
+    let channel: (String,) = {
+        let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let query = sqlx::query_as("select value from state where key = 'channel/demo/live'");
+        query.fetch_one(&mut database).await.unwrap()
+    };
+    set("damaged").await;
+    assert_eq!(error(origin.post_collection().await).await.1.code, "internal");
+    assert!(origin.has_object(&page(1)) && origin.has_object(&page(2)));
+    set(&channel.0).await;
     origin.collect().await;
     assert!(!origin.has_object(&page(1)) && origin.has_object(&page(3)));
     origin.stop().await;

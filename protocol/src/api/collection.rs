@@ -16,7 +16,7 @@ pub struct Collected {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The collection takes longer than the origin lets the client wait, and goes on; the other fields say nothing then.
+    /// The collection takes longer than the origin lets the client wait, and continues; the other fields say nothing then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_running: bool,
 }
