@@ -39,7 +39,7 @@ pub(crate) struct AppState {
     pub(crate) channel_deletion: ChannelDeletion,
     pub(crate) purges: Purges,
     pub(crate) erasures: Erasures,
-    pub(crate) collector: Collector,
+    pub(crate) collector: Arc<Collector>,
     pub(crate) domains: Domains,
     pub(crate) vault: Vault,
     pub(crate) issuer: Arc<Issuer>,

@@ -43,8 +43,7 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 /// The largest description of a build, decompressed, in bytes.
 const BUILD_BYTES_MAX: usize = 192 << 20;
 
-/// Collects what is not needed. Clones share everything.
-#[derive(Clone)]
+/// Collects what is not needed.
 pub(crate) struct Collector {
     pub(crate) database: Database,
     pub(crate) blobs: Blobs,
@@ -56,7 +55,7 @@ pub(crate) struct Collector {
     pub(crate) retention: Retention,
     pub(crate) tasks: Tasks,
     /// Held by the collection in progress.
-    pub(crate) running: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) running: tokio::sync::Mutex<()>,
 }
 
 /// Why nothing, or not all, was collected.
@@ -89,7 +88,7 @@ struct Locks {
 
 impl Collector {
     /// Collects each `interval`, until `draining` is cancelled.
-    pub(crate) async fn collect_periodically(self, interval: Duration, draining: CancellationToken) {
+    pub(crate) async fn collect_periodically(self: Arc<Self>, interval: Duration, draining: CancellationToken) {
         let rounds = async {
             loop {
                 tokio::time::sleep(interval).await;
@@ -163,8 +162,8 @@ impl Collector {
     }
 
     /// Collects. Continues when the caller is dropped, or has waited for [`WAIT_MAX`].
-    pub(crate) async fn collect_detached(&self) -> Result<Collected, CollectionError> {
-        let collector = self.clone();
+    pub(crate) async fn collect_detached(self: &Arc<Self>) -> Result<Collected, CollectionError> {
+        let collector = Arc::clone(self);
         let collecting = self.tasks.spawn("collect", async move {
             let failed = |error: &CollectionError| {
                 tracing::error!(error = error_chain(error), "failed to collect what is not needed any more");

@@ -157,8 +157,8 @@ async fn check_api_name(config: &Config, database: &Database, domains: &Domains)
 }
 
 /// Composes what collects.
-fn collector(config: &Config, erasures: &Erasures, expiry_clock: &ExpiryClock) -> Collector {
-    Collector {
+fn collector(config: &Config, erasures: &Erasures, expiry_clock: &ExpiryClock) -> Arc<Collector> {
+    Arc::new(Collector {
         database: erasures.database.clone(),
         blobs: erasures.removal.blobs.clone(),
         contents: erasures.contents.clone(),
@@ -168,8 +168,8 @@ fn collector(config: &Config, erasures: &Erasures, expiry_clock: &ExpiryClock) -
         expiry_clock: expiry_clock.clone(),
         retention: config.retention,
         tasks: erasures.tasks.clone(),
-        running: Arc::default(),
-    }
+        running: tokio::sync::Mutex::default(),
+    })
 }
 
 /// Composes what purges.

@@ -198,8 +198,8 @@ async fn start_background_tasks(config: &Config, app: &AppState, tasks: &Tasks) 
     let removal = app.erasures.removal.clone();
     let removal = removal.remove_periodically(config.expiry_check_interval, tasks.draining().clone());
     drop(tasks.spawn("remove erased blobs", removal));
-    let collections = app.collector.clone();
-    let collections = collections.collect_periodically(config.collection_interval, tasks.draining().clone());
+    let collector = Arc::clone(&app.collector);
+    let collections = collector.collect_periodically(config.collection_interval, tasks.draining().clone());
     drop(tasks.spawn("collect what is not needed", collections));
     if !config.authorities.is_empty()
         && let Err(error) = app.vault.ensure_ticket_secret(&app.feed).await

@@ -31,7 +31,7 @@ async fn collector(directory: &Path) -> Collector {
         expiry_clock,
         retention: Retention::DEFAULT,
         tasks,
-        running: Arc::default(),
+        running: tokio::sync::Mutex::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Collecting what is not needed any more.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,12 +17,12 @@ use crate::collection::Collector;
 use crate::store::Database;
 
 /// `GET /v1/collection`: what a collection would delete now.
-pub(super) async fn plan(_: Admin, State(collector): State<Collector>) -> Result<Json<Collected>, ApiError> {
+pub(super) async fn plan(_: Admin, State(collector): State<Arc<Collector>>) -> Result<Json<Collected>, ApiError> {
     Ok(Json(collector.plan().await?))
 }
 
 /// `POST /v1/collection`: collects now.
-pub(super) async fn collect(_: Admin, State(collector): State<Collector>) -> Result<Json<Collected>, ApiError> {
+pub(super) async fn collect(_: Admin, State(collector): State<Arc<Collector>>) -> Result<Json<Collected>, ApiError> {
     Ok(Json(collector.collect_detached().await?))
 }
 
@@ -33,7 +35,7 @@ pub(super) struct DeleteQuery {
 pub(super) async fn delete_release(
     _: Admin,
     State(database): State<Database>,
-    State(collector): State<Collector>,
+    State(collector): State<Arc<Collector>>,
     PathParams((site, release)): PathParams<(SiteName, ReleaseNumber)>,
     QueryParams(DeleteQuery { author }): QueryParams<DeleteQuery>,
 ) -> Result<StatusCode, ApiError> {

@@ -202,9 +202,9 @@ async fn name_of_the_api_is_that_of_no_site_and_of_no_domain() {
 
     // What was there before the setting keeps the origin from starting.
     let named = |name: &'static str| move |config: &mut Config| config.api_name = Some(name.parse().unwrap());
-    let (origin, error_of_site) = Box::pin(origin.fail_to_restart_with(named(WITHIN_BASE))).await;
+    let (origin, error_of_site) = origin.fail_to_restart_with(named(WITHIN_BASE)).await;
     assert_eq!(error_of_site, "`api_name` is origin.sites.example.org, the host of site `origin`: set another name");
-    let (origin, error_of_domain) = Box::pin(origin.fail_to_restart_with(named(NAME))).await;
+    let (origin, error_of_domain) = origin.fail_to_restart_with(named(NAME)).await;
     let expected =
         "`api_name` is origin.example.com, a domain of site `demo`: remove the domain first, or set another name";
     assert_eq!(error_of_domain, expected, "it is not proven, but may be any time");
