@@ -158,6 +158,22 @@ mod tests {
     }
 
     #[test]
+    fn retention_keeps_a_release_to_which_a_channel_can_be_rolled_back() {
+        let config = |section: &str| {
+            let text = format!("data = \"data\"\nsites_url = \"https://sites.example.com\"\n[retention]\n{section}");
+            let raw = toml::from_str::<RawConfig>(&text).map_err(|error| error.to_string())?;
+            Config::try_from(raw).map(|config| config.retention).map_err(|error| error.to_string())
+        };
+        let days = |days: u64| Duration::from_hours(24 * days);
+        assert_eq!(config("releases = 2"), Ok(Retention { releases: 2, time: days(30) }));
+        assert_eq!(config("days = 0"), Ok(Retention { releases: 10, time: days(0) }));
+        let expected =
+            "`releases` of `[retention]` is 1: expected at least 2, the current release and the one to which";
+        assert!(config("releases = 1").unwrap_err().starts_with(expected));
+        assert!(config("releases = -1").is_err() && config("weeks = 1").is_err());
+    }
+
+    #[test]
     fn certificate_of_the_api_needs_a_listener() {
         let config = |more: &str| {
             let text = format!("data = \"data\"\nsites_url = \"https://sites.example.com\"\n{more}");
