@@ -89,22 +89,20 @@ struct Locks {
 impl Collector {
     /// Collects each `interval`, until `draining` is cancelled.
     pub(crate) async fn collect_periodically(self: Arc<Self>, interval: Duration, draining: CancellationToken) {
-        let rounds = async {
-            loop {
-                tokio::time::sleep(interval).await;
-                match self.collect().await {
-                    Ok(_) | Err(CollectionError::TooEarly) => {}
-                    Err(error) => {
-                        tracing::error!(error = error_chain(&error), "failed to collect what is not needed any more");
-                    }
+        // Not dropped while it removes blobs: a removal that has begun ends after the locks are free then.
+        while draining.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            match self.collect().await {
+                Ok(_) | Err(CollectionError::TooEarly | CollectionError::ShuttingDown) => {}
+                Err(error) => {
+                    tracing::error!(error = error_chain(&error), "failed to collect what is not needed any more");
                 }
             }
-        };
-        draining.run_until_cancelled(rounds).await;
+        }
     }
 
     /// What a collection would delete now. Encodings are not counted.
     pub(crate) async fn plan(&self) -> Result<Collected, CollectionError> {
+        let _only = self.running.lock().await;
         let now = self.now()?;
         let mut planned = Collected::default();
         let mut ended = HashSet::new();
@@ -153,7 +151,7 @@ impl Collector {
             self.give_up_blobs(&mut marks, &site).await?;
         }
         self.forget_contents(&mut marks).await?;
-        (collected.blobs, collected.bytes) = self.remove_unused().await?;
+        (collected.blobs, collected.bytes) = self.remove_unused(&mut marks).await?;
         if collected != Collected::default() {
             let Collected { releases, builds, blobs, bytes, .. } = &collected;
             tracing::info!(releases = releases.len(), builds, blobs, bytes, "collected what is not needed");
@@ -205,10 +203,14 @@ impl Collector {
         self.expiry_clock.now().ok_or(CollectionError::TooEarly)
     }
 
-    async fn lock(&self) -> Locks {
+    /// To be called before each step.
+    async fn lock(&self) -> Result<Locks, CollectionError> {
+        if self.tasks.draining().is_cancelled() {
+            return Err(CollectionError::ShuttingDown);
+        }
         // In this order: whoever makes a release removes nothing, and the other way round.
         let releases = self.channel_locks.lock_fingerprints().await;
-        Locks { _releases: releases, _blobs: self.blobs.lock_removals().await }
+        Ok(Locks { _releases: releases, _blobs: self.blobs.lock_removals().await })
     }
 
     async fn delete(
@@ -217,10 +219,14 @@ impl Collector {
         numbers: &[ReleaseNumber],
         author: Option<String>,
     ) -> Result<Vec<ReleaseNumber>, StoreError> {
-        let _releases = self.channel_locks.lock_fingerprints().await;
+        let releases = self.channel_locks.lock_fingerprints().await;
         let (database, site, numbers) = (self.database.clone(), site.clone(), numbers.to_vec());
         let now = self.expiry_clock.clock.now();
-        let write = async move { database.delete_releases(&site, &numbers, author.as_deref(), now).await };
+        let write = async move {
+            // Until the end, even if nobody waits for it any more.
+            let _releases = releases;
+            database.delete_releases(&site, &numbers, author.as_deref(), now).await
+        };
         self.feed.write(write).await
     }
 
@@ -229,12 +235,12 @@ impl Collector {
     }
 
     /// Forgets builds that were not used for a day. Returns how many.
-    async fn end_builds(&self, now: Timestamp) -> Result<u64, StoreError> {
+    async fn end_builds(&self, now: Timestamp) -> Result<u64, CollectionError> {
         let mut ended = 0;
         for idle in self.database.builds().await?.into_iter().filter(|build| self.is_idle(build, now)) {
-            let _locks = self.lock().await;
+            let _locks = self.lock().await?;
             // It may have been used meanwhile.
-            if self.database.builds().await?.contains(&idle) {
+            if self.database.build(&idle.site, &idle.id).await? == Some(idle.used) && self.is_idle(&idle, now) {
                 self.blobs.delete_build(&idle.site, &idle.id).await?;
                 self.database.delete_build(&idle.site, &idle.id).await?;
                 ended += 1;
@@ -269,8 +275,10 @@ impl Collector {
             if is_idle(&build) {
                 idle += 1;
             } else if !marks.has_build(&build.site, &build.id) {
-                let files = self.build_files(&build).await?;
-                marks.add_build(build.site, build.id, files);
+                // Without its description it cannot be released.
+                if let Some(files) = self.build_files(&build).await? {
+                    marks.add_build(build.site, build.id, files);
+                }
             }
         }
         Ok(idle)
@@ -291,7 +299,7 @@ impl Collector {
         let held = self.database.blobs_of(site).await?.into_keys();
         let unneeded: Vec<Digest> = held.filter(|blob| !marks.needs_blob(site, blob)).collect();
         for batch in unneeded.chunks(BATCH) {
-            let _locks = self.lock().await;
+            let _locks = self.lock().await?;
             self.mark_new(marks).await?;
             let batch: Vec<Digest> = batch.iter().copied().filter(|blob| !marks.needs_blob(site, blob)).collect();
             self.database.give_up_blobs(site, &batch).await?;
@@ -304,7 +312,7 @@ impl Collector {
         let recorded = self.database.recorded_contents().await?.into_iter();
         let unneeded: Vec<Digest> = recorded.filter(|content| !marks.needs_content(content)).collect();
         for batch in unneeded.chunks(BATCH) {
-            let _locks = self.lock().await;
+            let _locks = self.lock().await?;
             self.mark_new(marks).await?;
             let batch: Vec<Digest> = batch.iter().copied().filter(|content| !marks.needs_content(content)).collect();
             self.database.forget_contents(&batch).await?;
@@ -313,18 +321,21 @@ impl Collector {
     }
 
     /// Removes blobs from the store that were given up and that nothing needs. Returns how many, and their bytes.
-    async fn remove_unused(&self) -> Result<(u64, u64), StoreError> {
+    async fn remove_unused(&self, marks: &mut Marks) -> Result<(u64, u64), CollectionError> {
         let (mut removed, mut bytes, mut after) = (0, 0, None);
         loop {
             let batch = self.database.unused_blobs(after, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?;
             let Some(last) = batch.last() else { return Ok((removed, bytes)) };
             after = Some(*last);
-            let _locks = self.lock().await;
+            let _locks = self.lock().await?;
+            self.mark_new(marks).await?;
             let digests: HashSet<Digest> = batch.iter().copied().collect();
             // In this order: when a pack has ended, its site holds its blobs.
             let expected = self.active_packs.expected_of(&digests);
             let mut needed = self.database.needed_blobs(&digests).await?;
             needed.extend(self.database.manifest_blobs().await?.intersection(&digests));
+            // Also where the record that a site holds it is lost: the blob was damaged once, or the record is.
+            needed.extend(digests.iter().filter(|blob| marks.any_needs_blob(blob)));
             let mut done: Vec<Digest> = Vec::new();
             for blob in batch.into_iter().filter(|blob| !expected.contains(blob)) {
                 if !needed.contains(&blob) {

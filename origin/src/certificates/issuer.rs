@@ -3,10 +3,10 @@
 mod standings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
@@ -43,8 +43,8 @@ pub(crate) struct Issuer {
     caa_issuers: CaaIssuers,
     windows: RenewalWindows,
     limits: KnownLimits,
-    /// An authority has refused an order: another one may be asked at once.
-    refused: Notify,
+    /// Whether an authority has refused an order since the last round: another one may be asked at once.
+    has_refused: AtomicBool,
     /// The orders whose outcome the origin could not record, by certificate. An authority that issues one after the other would soon refuse.
     not_recorded: Mutex<HashMap<DomainName, Failures>>,
 }
@@ -84,7 +84,7 @@ impl Issuer {
             caa_issuers,
             windows: RenewalWindows::default(),
             limits,
-            refused: Notify::new(),
+            has_refused: AtomicBool::new(false),
             not_recorded: Mutex::default(),
         }
     }
@@ -126,8 +126,11 @@ impl Issuer {
                             }
                         };
                     }
-                    () = orders.one_ended() => {}
-                    () = self.refused.notified() => ticks.reset_immediately(),
+                    () = orders.one_ended() => {
+                        if self.has_refused.swap(false, Relaxed) {
+                            ticks.reset_immediately();
+                        }
+                    }
                 }
                 self.start(&mut due, &mut orders);
             }
@@ -326,7 +329,7 @@ impl Issuer {
         };
         let written = self.orders.database.put_issuance(&wanted.domain, directory, &row).await;
         if retry_after.is_some() {
-            self.refused.notify_one();
+            self.has_refused.store(true, Relaxed);
         }
         written.map_err(|error| NotRecorded { error, retry_after })
     }

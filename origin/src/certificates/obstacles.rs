@@ -55,8 +55,12 @@ impl Obstacles {
         let (limit, until) = limits.min_by_key(|(limit, _)| Some(&limit.directory) == self.next_directory.as_ref())?;
         let others = self.all.iter().filter(|other| *other != limit).map(|other| other.text(true));
         let wanted = format!("no further order before {}", until.unwrap_or(next_order));
-        let next = self.next_directory.iter().filter(|next| **next != limit.directory);
-        let next = next.map(|next| asked_next(next, Some(next_order)));
+        let next = match &self.next_directory {
+            Some(next) if *next != limit.directory => Some(asked_next(next, Some(next_order))),
+            // Another certificate has met the limit: it may not hold for this one.
+            _ if until.is_some_and(|until| until > next_order) => Some(format!("asked once before, at {next_order}")),
+            _ => None,
+        };
         Some(DomainFinding {
             kind: FindingKind::RateLimited,
             blocks: [DomainStep::Certificate].into(),

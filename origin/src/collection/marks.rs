@@ -41,10 +41,9 @@ impl Marks {
         self.manifests.insert(id);
     }
 
-    /// `None`: there is a record of the build, but not its description.
-    pub(super) fn add_build(&mut self, site: SiteName, id: BuildId, build: Option<BuildFiles>) {
+    pub(super) fn add_build(&mut self, site: SiteName, id: BuildId, build: BuildFiles) {
         let blobs = self.blobs.entry(site.clone()).or_default();
-        for content in build.into_iter().flat_map(|build| build.files.into_values()) {
+        for content in build.files.into_values() {
             self.contents.insert(content.digest());
             blobs.extend(content.slices().map(|slice| slice.digest));
         }

@@ -120,11 +120,11 @@ async fn blob_that_was_given_up_stays_in_the_store_if_it_is_needed_again_or_expe
     let StartedPack::Unchecked(pack) = collector.active_packs.start(&demo(), &"0a1b".parse().unwrap(), expected) else {
         panic!("checked")
     };
-    assert_eq!(collector.remove_unused().await.unwrap(), (1, 8));
+    assert_eq!(collector.remove_unused(&mut Marks::default()).await.unwrap(), (1, 8));
     let left = collector.database.unused_blobs(None, 10).await.unwrap();
     assert_eq!(left, [blob("expected").digest()], "whether it is needed is known once the pack has ended");
     drop(pack);
-    assert_eq!(collector.remove_unused().await.unwrap(), (1, 8));
+    assert_eq!(collector.remove_unused(&mut Marks::default()).await.unwrap(), (1, 8));
     assert!(!collector.is_stored("unneeded").await && !collector.is_stored("expected").await);
     assert!(collector.is_stored("held again").await);
     collector.database.close().await;
@@ -144,5 +144,33 @@ async fn build_whose_pack_is_being_received_does_not_end() {
     assert_eq!(collector.end_builds(Timestamp(later.0 - 1)).await.unwrap(), 0);
     assert_eq!(collector.end_builds(later).await.unwrap(), 1);
     assert!(collector.blobs.get_build(&demo(), &id).await.unwrap().is_none());
+    collector.database.close().await;
+}
+
+#[tokio::test]
+async fn blob_that_a_build_names_stays_even_if_the_record_that_the_site_holds_it_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = collector(directory.path()).await;
+    let needed = collector.hold("needed").await;
+    collector.database.give_up_blobs(&demo(), &[needed]).await.unwrap();
+    collector.build("0a1b", "needed").await;
+    assert_eq!(collector.remove_unused(&mut Marks::default()).await.unwrap(), (0, 0));
+    assert!(collector.is_stored("needed").await);
+    collector.database.close().await;
+}
+
+#[tokio::test]
+async fn build_without_its_description_is_read_again_once_it_has_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = collector(directory.path()).await;
+    let held = collector.hold("text").await;
+    let id = collector.build("0a1b", "text").await;
+    collector.blobs.delete_build(&demo(), &id).await.unwrap();
+    let mut marks = Marks::default();
+    collector.mark_new(&mut marks).await.unwrap();
+    assert!(!marks.any_needs_blob(&held));
+    collector.build("0a1b", "text").await;
+    collector.give_up_blobs(&mut marks, &demo()).await.unwrap();
+    assert_eq!(collector.held().await, [held].into());
     collector.database.close().await;
 }

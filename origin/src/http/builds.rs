@@ -125,6 +125,15 @@ pub(super) async fn upload_blobs(
     }
 }
 
+/// Loads a build, which is not collected for a day from now on, or fails with `unknown_site` or `unknown_build`.
+pub(super) async fn load_to_release(uploads: &Uploads, site: &SiteName, id: &BuildId) -> Result<Build, ApiError> {
+    {
+        let _removals = uploads.blobs.prevent_removals().await;
+        uploads.database.touch_existing_build(site, id, uploads.clock.now()).await?;
+    }
+    load(uploads, site, id).await
+}
+
 /// Loads a build, or fails with `unknown_site` or `unknown_build`.
 pub(super) async fn load(uploads: &Uploads, site: &SiteName, id: &BuildId) -> Result<Build, ApiError> {
     sites::find(&uploads.database, site).await?;

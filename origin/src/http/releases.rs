@@ -54,7 +54,7 @@ pub(super) async fn create(
     JsonBody(request): JsonBody<CreateRelease>,
 ) -> Result<Response, ApiError> {
     check_expiry(&request)?;
-    let build = builds::load(&uploads, &site, &request.build).await?;
+    let build = builds::load_to_release(&uploads, &site, &request.build).await?;
     let CreateRelease { channel, expected, provenance, idempotency_key: key, expires_seconds, canary, .. } = request;
     if canary.is_some_and(|plan| plan.seconds > CanaryPlan::SECONDS_MAX) {
         let message = format!("a canary of that many seconds is too long: at most {}", CanaryPlan::SECONDS_MAX);

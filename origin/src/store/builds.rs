@@ -24,6 +24,24 @@ impl Database {
         Ok(())
     }
 
+    /// Records that a build was used at `now`. False if there is none.
+    pub(crate) async fn touch_existing_build(
+        &self,
+        site: &SiteName,
+        id: &BuildId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query("update build set used = $3 where site = $1 and id = $2")
+            .bind(site.as_str())
+            .bind(id.as_str())
+            .bind(column_values::signed(now.0))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// Whether the site has this build.
     pub(crate) async fn has_build(&self, site: &SiteName, id: &BuildId) -> Result<bool, StoreError> {
         let row: Option<(i64,)> = sqlx::query_as("select used from build where site = $1 and id = $2")

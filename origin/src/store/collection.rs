@@ -191,6 +191,16 @@ impl Database {
         })
     }
 
+    /// When a build was last used; `None`: there is none.
+    pub(crate) async fn build(&self, site: &SiteName, id: &BuildId) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(i64,)> = sqlx::query_as("select used from build where site = $1 and id = $2")
+            .bind(site.as_str())
+            .bind(id.as_str())
+            .fetch_optional(self.read())
+            .await?;
+        row.map(|(used,)| Ok(Timestamp(column_values::unsigned("time", used)?))).transpose()
+    }
+
     /// Forgets a build.
     pub(crate) async fn delete_build(&self, site: &SiteName, id: &BuildId) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
@@ -229,6 +239,7 @@ impl Database {
     /// Forgets what is recorded of contents. The blobs of their encodings are among [`Self::unused_blobs`] then.
     pub(crate) async fn forget_contents(&self, contents: &[Digest]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
         for content in contents {
             let blobs = encodings::blobs(&mut transaction, *content).await?;
             add_unused(&mut transaction, blobs.into_iter()).await?;

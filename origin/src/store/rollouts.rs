@@ -65,7 +65,15 @@ impl Database {
         let key = new.idempotency_key.as_ref();
         let release = match &new.target {
             MoveTarget::New(release) => releases::insert(&mut transaction, site, release, key, now).await?,
-            MoveTarget::Existing(number, _) => *number,
+            MoveTarget::Existing(number, _) => {
+                // An error if it was deleted since the caller looked, whose lock ends with its task.
+                let _found: (i64,) = sqlx::query_as("select number from release where site = $1 and number = $2")
+                    .bind(site.as_str())
+                    .bind(column_values::signed(number.0))
+                    .fetch_one(&mut *transaction)
+                    .await?;
+                *number
+            }
         };
         let position = database::advance(&mut transaction).await?;
         let rollout = RolloutState {

@@ -160,9 +160,11 @@ async fn authority_that_says_when_to_come_back_is_named_with_that_time() {
     assert_eq!(findings.len(), 2);
     for finding in findings.values() {
         assert_eq!((&finding.server, &*finding.seen), (&directory, "too many orders"));
-        assert_eq!(finding.wanted, format!("no further order before {time}"));
     }
     assert_eq!(findings[WWW].until, Some(time));
+    assert_eq!(findings[WWW].wanted, format!("no further order before {time}"));
+    let next = findings[OTHER].until.unwrap();
+    assert_eq!(findings[OTHER].wanted, format!("no further order before {time}; asked once before, at {next}"));
     assert!(findings[OTHER].until.unwrap() < time);
     // An origin that starts anew goes on waiting.
     let origin = origin.restart().await;
