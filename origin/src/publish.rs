@@ -175,7 +175,7 @@ impl Publisher {
         self.spawn(guard, move |publisher, _| async move {
             // Nothing is erased or deleted until the rollout has begun.
             let _lock = publisher.channel_locks.lock_fingerprints().await;
-            if publisher.database.release(&label.site, release).await?.is_none() {
+            if !publisher.database.has_release(&label.site, release).await? {
                 return Err(PublishError::DeletedRelease { site: label.site, release });
             }
             publisher.contents.check_release(&label.site, release, manifest).await?;

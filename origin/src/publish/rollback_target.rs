@@ -7,12 +7,22 @@ use verge_protocol::{ReleaseNumber, SiteName};
 
 use crate::store::{ChannelMove, ChannelRow, Database, ROLLBACK_MOVES_READ, Standing, StoreError};
 
+/// The release that a rollback goes to, which is the [release before](release_before); `None` too if that was deleted.
+pub(crate) async fn rollback_target(
+    database: &Database,
+    site: &SiteName,
+    channel: &ChannelRow,
+) -> Result<Option<ReleaseNumber>, StoreError> {
+    let Some(before) = release_before(database, site, channel).await? else { return Ok(None) };
+    Ok(database.has_release(site, before).await?.then_some(before))
+}
+
 /// The release, with other files, that was live on a channel before its current one. A move back to a release that was live before undoes
 /// all moves since: what was undone is never gone back to, and two rollbacks go back two releases.
 ///
-/// `None` too if it was deleted, or if it is not known: the last [`ROLLBACK_MOVES_READ`] moves are read, and the current release, or one with the same files that
+/// `None` too if that is not known: the last [`ROLLBACK_MOVES_READ`] moves are read, and the current release, or one with the same files that
 /// stands before it, was live before them.
-pub(crate) async fn rollback_target(
+async fn release_before(
     database: &Database,
     site: &SiteName,
     channel: &ChannelRow,
@@ -28,10 +38,7 @@ pub(crate) async fn rollback_target(
             }
         }
     }
-    match target {
-        Some(number) if database.release(site, number).await?.is_some() => Ok(target),
-        _ => Ok(None),
-    }
+    Ok(target)
 }
 
 /// What was live before `current`, by moves of which the last one, the first element, went there: the releases with the same files, the
@@ -122,7 +129,7 @@ mod tests {
             let moved = database.move_channel(&new, Timestamp(1000), |_, _| Vec::new()).await.unwrap().unwrap().1;
             if release <= 6 || release > all {
                 let channel = ChannelRow { name: label.channel.clone(), state: moved.clone(), moved: Timestamp(1000) };
-                let target = rollback_target(&database, &label.site, &channel).await.unwrap();
+                let target = release_before(&database, &label.site, &channel).await.unwrap();
                 targets.push((release, target.map(|target| target.0)));
             }
             current = Some(moved);

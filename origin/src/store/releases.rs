@@ -96,6 +96,16 @@ impl Database {
         row.map(from_columns).transpose()
     }
 
+    /// Whether a site has a release, even if its row is damaged.
+    pub(crate) async fn has_release(&self, site: &SiteName, number: ReleaseNumber) -> Result<bool, StoreError> {
+        let found: Option<(i64,)> = sqlx::query_as("select number from release where site = $1 and number = $2")
+            .bind(site.as_str())
+            .bind(column_values::signed(number.0))
+            .fetch_optional(self.read())
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// Writes the rows of the feed that releases lack: those of an origin of an earlier version. Returns how many it wrote. Writes nothing
     /// if none is missing: the disk may be full.
     pub(crate) async fn add_missing_release_rows(&self) -> Result<usize, StoreError> {
