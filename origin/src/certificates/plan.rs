@@ -188,7 +188,11 @@ pub(crate) fn next_order(
     let is_patient = limited_until <= patient_until && failing_since <= now;
     let patient_until = if is_patient { patient_until } else { Timestamp(0) };
     let from = match valid_until {
-        Some(end) if end > now => due.after(due.age(end) / 6).max(patient_until),
+        Some(end) if end > now => {
+            let sixth = due.after(due.age(end) / 6);
+            // One that should have been renewed long ago, as after the origin was away, waits no longer once an order has failed.
+            if preferred.count > 0 && due > Timestamp(0) { sixth } else { sixth.max(patient_until) }
+        }
         _ => patient_until,
     };
     let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();

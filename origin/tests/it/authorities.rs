@@ -194,12 +194,14 @@ async fn short_wait_that_an_authority_asks_for_is_named_and_kept_to_for_all_cert
         assert_eq!((&finding.server, &*finding.seen), (&first.authority().directory, "too many orders"));
         assert_eq!((&finding.wanted, finding.until), (&format!("no further order before {next}"), Some(next)));
     }
-    first.set(|_, _| None);
-    origin.clock.advance(Duration::from_mins(2));
+    // From here on an edge answers challenges.
     let mut tasks = JoinSet::new();
     let mut rows = fleet.follow(&origin, &mut tasks).await;
+    first.set(|_, _| None);
+    origin.clock.advance(Duration::from_mins(2));
     wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await;
-    assert_eq!((first.seen("/order-plz").len(), second.seen("/order-plz").len()), (3, 0));
+    // Not by requests: Pebble rejects some nonces, so that one is sent again.
+    assert_eq!((pebble.orders(), second.seen("/order-plz").len()), (2, 0));
     assert!(rate_limits(&origin).await.is_empty());
     origin.stop().await;
     first.stop().await;
